@@ -1,0 +1,50 @@
+//! The seconds that are left of a reservation.
+
+use crate::{clock::milliseconds_until, domain::Reservation, live::Live, words};
+use leptos::prelude::*;
+
+/// From here on the countdown is unmistakable.
+const URGENT_SECONDS: i64 = 10;
+
+/// The ring's circumference at radius 45, which the drained part is measured in.
+const RING_LENGTH: f64 = 282.743;
+
+/// A draining ring around `m:ss`, red for the last ten seconds, which are also announced once.
+#[component]
+pub fn Countdown(
+    /// What is counted down.
+    reservation: Reservation,
+) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let expires_at = reservation.expires_at;
+    let lifetime_ms = milliseconds_until(expires_at, reservation.created_at).max(1);
+    let left_ms = move || milliseconds_until(expires_at, live.clock.now());
+    let seconds = Memo::new(move |_| words::whole_seconds(left_ms()));
+    let is_urgent = Memo::new(move |_| seconds.get() <= URGENT_SECONDS);
+    // Whole seconds, which the style sheet turns into one smooth movement.
+    let drained = Memo::new(move |_| {
+        let share = 1.0 - (seconds.get() * 1000) as f64 / lifetime_ms as f64;
+        format!("{:.1}", RING_LENGTH * share.clamp(0.0, 1.0))
+    });
+    view! {
+        <div class="countdown" data-urgent=move || is_urgent.get().then_some("")>
+            <svg viewBox="0 0 100 100" aria-hidden="true">
+                <circle class="track" cx="50" cy="50" r="45" />
+                <circle
+                    class="left"
+                    cx="50"
+                    cy="50"
+                    r="45"
+                    stroke-dasharray=RING_LENGTH.to_string()
+                    stroke-dashoffset=move || drained.get()
+                />
+            </svg>
+            <span class="time" role="timer">
+                {move || words::countdown(seconds.get() * 1000)}
+            </span>
+            <span class="visually-hidden" aria-live="polite">
+                {move || is_urgent.get().then(|| words::seconds_left(URGENT_SECONDS))}
+            </span>
+        </div>
+    }
+}

@@ -1,0 +1,369 @@
+//! One drop: its picture, its stock, and the one thing to do about it.
+
+use super::{countdown::Countdown, icons::Check, sign_in::SignInButton, stock_meter::StockMeter, toasts::Toasts};
+use crate::{
+    api,
+    clock::milliseconds_until,
+    domain::{CardState, LATEST_PURCHASERS, Purchase, Purchaser, Reservation, SneakerDrop},
+    error::DropError,
+    live::Live,
+    words,
+};
+use leptos::{form::ActionForm, html, prelude::*};
+use leptos_router::components::A;
+
+/// What to do about a drop, shared by the parts of its card.
+#[derive(Clone, Copy)]
+struct Card {
+    id: i64,
+    drop: RwSignal<SneakerDrop>,
+    state: Memo<CardState>,
+    reserve: ServerAction<api::Reserve>,
+    purchase: ServerAction<api::Purchase>,
+    give_back: ServerAction<api::GiveBack>,
+}
+
+/// A drop's card. On the drop's own page it is the page's heading.
+#[component]
+pub fn DropCard(
+    /// The drop, live.
+    drop: ArcRwSignal<SneakerDrop>,
+    /// Whether this is the drop's own page.
+    #[prop(optional)]
+    is_page: bool,
+) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let drop = RwSignal::from(drop);
+    let SneakerDrop { id, name, price_cents, image_url, limit_per_user, .. } = drop.get_untracked();
+    let state = Memo::new(move |_| {
+        let (reservation, purchases) = (live.reservation(id), live.purchases_of(id));
+        let signed_in = live.user.with(Option::is_some);
+        let now = live.clock.now();
+        drop.with(|drop| CardState::at(now, drop, signed_in, reservation.as_ref(), &purchases))
+    });
+    let card = Card {
+        id,
+        drop,
+        state,
+        reserve: ServerAction::new(),
+        purchase: ServerAction::new(),
+        give_back: ServerAction::new(),
+    };
+    let article = NodeRef::<html::Article>::new();
+    card.answer();
+    card.keep_focus(article);
+
+    let name_id = format!("drop-{id}");
+    let heading = if is_page {
+        view! { <h1 id=name_id.clone()>{name.clone()}</h1> }.into_any()
+    } else {
+        view! {
+            <h3 id=name_id.clone()>
+                <A href=format!("/drops/{id}")>{name.clone()}</A>
+            </h3>
+        }
+        .into_any()
+    };
+    view! {
+        <article
+            node_ref=article
+            class="card"
+            class:page=is_page
+            aria-labelledby=name_id
+            data-state=move || state.with(state_name)
+            data-pulse=card.pulse()
+        >
+            <div class="art">
+                {image_url
+                    .map(|url| {
+                        view! { <img src=url alt="" width="800" height="500" decoding="async" /> }
+                    })}
+            </div>
+            <div class="label">
+                <div class="title">
+                    {heading}
+                    <p class="price">{words::price(price_cents)}</p>
+                </div>
+                <StockMeter stock=Signal::derive(move || drop.with(SneakerDrop::stock)) />
+                <p class="facts">{limit_per_user.map(words::limit)}</p>
+                <div class="action">{move || card.action()}</div>
+                <Purchasers drop />
+            </div>
+        </article>
+    }
+}
+
+fn state_name(state: &CardState) -> &'static str {
+    match state {
+        CardState::Upcoming => "upcoming",
+        CardState::SignedOut => "signed-out",
+        CardState::Open => "open",
+        CardState::Held(_) => "held",
+        CardState::Bought { .. } => "bought",
+        CardState::AllReserved => "all-reserved",
+        CardState::SoldOut => "sold-out",
+        CardState::Ended => "ended",
+    }
+}
+
+impl Card {
+    /// Turns the server's answers into state and toasts.
+    fn answer(self) {
+        let live = expect_context::<Live>();
+        let toasts = expect_context::<Toasts>();
+        let refused = move |error: DropError| {
+            if error == DropError::Unauthorized {
+                live.set_visitor(None);
+            }
+            toasts.error(error.to_string());
+        };
+        Effect::new(move || match self.reserve.value().get() {
+            Some(Ok(reservation)) => {
+                toasts.success(words::reserved(&reservation));
+                live.apply(reservation, None);
+            }
+            Some(Err(error)) => refused(error),
+            None => {}
+        });
+        Effect::new(move || match self.purchase.value().get() {
+            Some(Ok(purchase)) => {
+                toasts.success(words::bought(&purchase));
+                live.add_purchase(purchase);
+            }
+            Some(Err(error)) => {
+                if error == DropError::ReservationExpired {
+                    live.lapse(live.clock.now_untracked());
+                }
+                refused(error);
+            }
+            None => {}
+        });
+        Effect::new(move || match self.give_back.value().get() {
+            Some(Ok(())) => {
+                live.give_back(self.id);
+                toasts.success(words::GIVEN_BACK.into());
+            }
+            Some(Err(error)) => refused(error),
+            None => {}
+        });
+        Effect::new(move |before: Option<CardState>| {
+            let now = self.state.get();
+            if now == CardState::SoldOut && matches!(before, Some(CardState::Open | CardState::AllReserved)) {
+                toasts.notice(self.drop.with_untracked(|drop| words::sold_out(&drop.name)));
+            }
+            now
+        });
+    }
+
+    /// The action that was just used leaves the page; focus moves on to the next one instead of to nowhere.
+    fn keep_focus(self, article: NodeRef<html::Article>) {
+        let is_used =
+            move || self.reserve.pending().get() || self.purchase.pending().get() || self.give_back.pending().get();
+        let used = StoredValue::new(false);
+        Effect::new(move || {
+            if is_used() {
+                used.set_value(true);
+            }
+        });
+        Effect::new(move || {
+            self.state.track();
+            if used.get_value() {
+                used.set_value(false);
+                request_animation_frame(move || {
+                    let next = article.get_untracked().and_then(|article| {
+                        article.query_selector(".action button:not(:disabled), .action a").ok().flatten()
+                    });
+                    let is_nowhere = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
+                    if let Some(next) = next.filter(|_| is_nowhere) {
+                        use wasm_bindgen::JsCast;
+                        // An element that takes no focus leaves it where it is.
+                        let _ = next.unchecked_into::<web_sys::HtmlElement>().focus();
+                    }
+                });
+            }
+        });
+    }
+
+    /// `even` or `odd` after a change of stock, so that each change restarts the pulse; nothing before the first.
+    fn pulse(self) -> impl Fn() -> Option<&'static str> + Clone {
+        let drop = self.drop;
+        let version = Memo::new(move |_| drop.with(|drop| drop.version));
+        let pulses = RwSignal::new(0_u32);
+        Effect::new(move |before: Option<i64>| {
+            let version = version.get();
+            if before.is_some_and(|before| before != version) {
+                pulses.update(|pulses| *pulses += 1);
+            }
+            version
+        });
+        move || match pulses.get() {
+            0 => None,
+            odd if odd % 2 == 1 => Some("odd"),
+            _ => Some("even"),
+        }
+    }
+
+    fn action(self) -> AnyView {
+        match self.state.get() {
+            CardState::Upcoming => view! { <OpensIn drop=self.drop /> }.into_any(),
+            CardState::SignedOut => view! {
+                <Sizes card=self />
+                <SignInButton class="primary" label=words::SIGN_IN_TO_RESERVE />
+            }
+            .into_any(),
+            CardState::Open => self.reserve_form("primary", words::RESERVE).into_any(),
+            CardState::Held(reservation) => self.held(reservation).into_any(),
+            CardState::Bought { purchase, may_reserve } => self.bought(purchase, may_reserve).into_any(),
+            CardState::AllReserved => view! {
+                <p class="status">{move || words::all_reserved(self.drop.with(|drop| drop.held_stock))}</p>
+                <button type="button" class="primary" disabled>
+                    {words::RESERVE}
+                </button>
+            }
+            .into_any(),
+            CardState::SoldOut => view! { <p class="status">{words::SOLD_OUT}</p> }.into_any(),
+            CardState::Ended => view! { <p class="status">{words::ENDED}</p> }.into_any(),
+        }
+    }
+
+    fn reserve_form(self, class: &'static str, label: &'static str) -> impl IntoView {
+        let pending = self.reserve.pending();
+        view! {
+            <ActionForm action=self.reserve>
+                <input type="hidden" name="drop_id" value=self.id />
+                <Sizes card=self />
+                <button type="submit" class=class disabled=move || pending.get()>
+                    {move || if pending.get() { words::RESERVING } else { label }}
+                </button>
+            </ActionForm>
+        }
+    }
+
+    fn held(self, reservation: Reservation) -> impl IntoView {
+        let purchasing = self.purchase.pending();
+        let giving_back = self.give_back.pending();
+        let is_busy = move || purchasing.get() || giving_back.get();
+        let size = self.drop.with_untracked(SneakerDrop::has_size_choice).then(|| reservation.size.clone());
+        view! {
+            <div class="held-pair">
+                <Countdown reservation />
+                <p class="pair">
+                    {size.map(|size| view! { <strong>{size}</strong> })}
+                    <span>{words::RESERVED_FOR_YOU}</span>
+                </p>
+            </div>
+            <ActionForm action=self.purchase>
+                <input type="hidden" name="drop_id" value=self.id />
+                <button type="submit" class="primary" disabled=is_busy>
+                    {move || if purchasing.get() { words::COMPLETING } else { words::COMPLETE_PURCHASE }}
+                </button>
+            </ActionForm>
+            <ActionForm action=self.give_back>
+                <input type="hidden" name="drop_id" value=self.id />
+                <button type="submit" class="quiet" disabled=is_busy>
+                    {words::GIVE_IT_BACK}
+                </button>
+            </ActionForm>
+        }
+    }
+
+    fn bought(self, purchase: Purchase, may_reserve: bool) -> impl IntoView {
+        let size = self.drop.with_untracked(SneakerDrop::has_size_choice).then(|| purchase.size.clone());
+        view! {
+            <p class="status yours">
+                <Check />
+                <span>{words::yours(&purchase)}</span>
+                {size.map(|size| view! { <strong>{size}</strong> })}
+            </p>
+            <A href="/purchases" attr:class="secondary">
+                {words::VIEW_PURCHASE}
+            </A>
+            {may_reserve.then(|| self.reserve_form("quiet", words::RESERVE_ANOTHER))}
+        }
+    }
+}
+
+/// A countdown to the start, which turns into *Reserve* by itself.
+#[component]
+fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let starts_at = drop.with_untracked(|drop| drop.starts_at);
+    let text = Memo::new(move |_| words::opens_in(milliseconds_until(starts_at, live.clock.now())));
+    view! {
+        <p class="status opens" role="timer">
+            {move || text.get()}
+        </p>
+    }
+}
+
+/// The sizes to choose from, each with its live stock; where there is only one, its name.
+#[component]
+fn Sizes(card: Card) -> impl IntoView {
+    let drop = card.drop;
+    let count = drop.with_untracked(|drop| drop.sizes.len());
+    if count == 1 {
+        let label = drop.with_untracked(|drop| drop.sizes[0].label.clone());
+        return view! { <p class="one-size">{label}</p> }.into_any();
+    }
+    view! {
+        <fieldset class="sizes">
+            <legend>{words::SIZE}</legend>
+            {(0..count).map(|index| view! { <SizeChoice drop index /> }).collect_view()}
+        </fieldset>
+    }
+    .into_any()
+}
+
+/// One size: chosen with one tap, struck through but visible when it has none left.
+#[component]
+fn SizeChoice(drop: RwSignal<SneakerDrop>, index: usize) -> impl IntoView {
+    let size = Memo::new(move |_| drop.with(|drop| drop.sizes[index].clone()));
+    let is_gone = move || size.get().available_stock == 0;
+    let label = size.get_untracked().label;
+    view! {
+        <label class="size" data-gone=move || is_gone().then_some("")>
+            <input
+                type="radio"
+                name="size"
+                required
+                value=label.clone()
+                disabled=is_gone
+                aria-label=move || words::size(&size.get())
+            />
+            <span aria-hidden="true">{label}</span>
+            <small aria-hidden="true">{move || size.get().available_stock}</small>
+        </label>
+    }
+}
+
+/// The newest purchasers with how long ago.
+#[component]
+fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
+    let newest = Memo::new(move |_| {
+        drop.with(|drop| drop.latest_purchasers.iter().take(LATEST_PURCHASERS).cloned().collect::<Vec<_>>())
+    });
+    view! {
+        <ul class="purchasers" aria-label=words::RECENT_PURCHASERS>
+            <For each=move || newest.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
+                <PurchaserRow purchaser />
+            </For>
+        </ul>
+    }
+}
+
+/// `alice · 2 min ago`.
+#[component]
+pub fn PurchaserRow(
+    /// Who bought.
+    purchaser: Purchaser,
+) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let ago = Memo::new(move |_| words::ago(purchaser.purchased_at, live.clock.now()));
+    view! {
+        <li>
+            <b>{purchaser.username}</b>
+            " · "
+            <span>{move || ago.get()}</span>
+        </li>
+    }
+}

@@ -1,0 +1,24 @@
+//! A few inline icons of one weight, for eyes only: what they mean is always said in words beside them.
+
+use leptos::prelude::*;
+
+/// A pair of crossed strokes.
+#[component]
+pub fn Close() -> impl IntoView {
+    view! { <Icon path="M5 5l10 10M15 5L5 15" /> }
+}
+
+/// A check mark.
+#[component]
+pub fn Check() -> impl IntoView {
+    view! { <Icon path="M4 10.5l4 4 8-9" /> }
+}
+
+#[component]
+fn Icon(path: &'static str) -> impl IntoView {
+    view! {
+        <svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
+            <path d=path fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="square" />
+        </svg>
+    }
+}

@@ -1,0 +1,31 @@
+//! Sneakdrop: limited-edition sneaker drops with live stock, 60-second reservations and no oversell.
+//!
+//! The same crate is the server (feature `ssr`) and the page (feature `hydrate`, compiled to WebAssembly). Read it in
+//! this order:
+//!
+//! 1. [`domain`]: what a drop, a reservation and a purchase are, and the rules that need no database;
+//! 2. [`error`] and [`words`]: why a request gets nothing, and how people are told;
+//! 3. `server::inventory`: the only code that changes stock;
+//! 4. `server::{catalog, feed, socket}`: from a committed change to every open tab;
+//! 5. `server::{rest, pages}` and [`api`]: the two ways in, over REST and over server functions;
+//! 6. [`live`] and [`clock`]: the browser's side of the socket, and of the server's clock;
+//! 7. [`app`], [`pages`], [`components`]: what people see.
+
+pub mod api;
+pub mod app;
+pub mod clock;
+pub mod components;
+pub mod domain;
+pub mod error;
+pub mod live;
+pub mod pages;
+#[cfg(feature = "ssr")]
+pub mod server;
+pub mod words;
+
+/// Makes the server-rendered page live. Called by the script in its head once the module is loaded.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    leptos::mount::hydrate_body(app::App);
+}

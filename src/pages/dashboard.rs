@@ -1,0 +1,51 @@
+//! `/`: every drop, by what can be done about it.
+
+use crate::{
+    components::{drop_card::DropCard, loaded::Loaded},
+    domain::Section,
+    live::Live,
+    words,
+};
+use leptos::prelude::*;
+use leptos_meta::{Meta, Title};
+
+/// Live now, upcoming, and over; drops change places by themselves.
+#[component]
+pub fn Dashboard() -> impl IntoView {
+    view! {
+        <Title text=words::BRAND />
+        <Meta name="description" content=words::DESCRIPTION />
+        <Loaded>
+            <h1 class="tagline">{words::TAGLINE}</h1>
+            <DropSection title=words::LIVE_NOW section=Section::Live empty=words::NOTHING_LIVE />
+            <DropSection title=words::UPCOMING section=Section::Upcoming />
+            <DropSection title=words::OVER section=Section::Over />
+        </Loaded>
+    }
+}
+
+#[component]
+fn DropSection(title: &'static str, section: Section, #[prop(optional)] empty: Option<&'static str>) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let ids = Memo::new(move |_| {
+        let now = live.clock.now();
+        let is_here = |id: i64| {
+            let held_by_me = live.reservation(id).is_some_and(|reservation| reservation.is_held(now));
+            live.get(id).is_some_and(|drop| drop.with(|drop| Section::at(now, drop, held_by_me)) == section)
+        };
+        let ids = live.drops().into_iter().map(|drop| drop.with_untracked(|drop| drop.id));
+        ids.filter(|id| is_here(*id)).collect::<Vec<_>>()
+    });
+    let is_empty = move || ids.with(Vec::is_empty);
+    view! {
+        <section class="drops" hidden=move || is_empty() && empty.is_none()>
+            <h2>{title}</h2>
+            <div class="grid">
+                <For each=move || ids.get() key=|id| *id let(id)>
+                    {live.get(id).map(|drop| view! { <DropCard drop /> })}
+                </For>
+            </div>
+            {move || empty.filter(|_| is_empty()).map(|empty| view! { <p class="empty">{empty}</p> })}
+        </section>
+    }
+}

@@ -1,0 +1,131 @@
+//! Environment -> [`Config`]. A bad value stops the start with one line that names the variable.
+
+use sqlx::postgres::PgConnectOptions;
+use std::{env, fmt, net::SocketAddr, str::FromStr, time::Duration};
+
+/// What the process was told from outside.
+#[derive(Clone)]
+pub struct Config {
+    /// Where PostgreSQL is.
+    pub database: PgConnectOptions,
+    /// Where to listen. Loopback unless `HOST` names another address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long a reservation holds its pair.
+    pub reservation_ttl: Duration,
+    /// The longest a lapsed reservation may linger when its own timer was missed.
+    pub expiry_interval: Duration,
+    /// The bearer token of the shop's other services; without one, nobody is admin.
+    pub admin_token: Option<String>,
+    /// Signs sessions. Nodes that share it accept each other's visitors.
+    pub session_key: Vec<u8>,
+    /// Insert sample users and drops when there are no drops.
+    pub seed: bool,
+}
+
+impl Config {
+    /// Reads the environment, completed by a `.env` file where there is one, and the command line's `--seed`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        match dotenvy::dotenv() {
+            Err(error) if !error.not_found() => return Err(ConfigError(format!(".env: {error}"))),
+            _ => {}
+        }
+        let mut seed = false;
+        for argument in env::args().skip(1) {
+            match argument.as_str() {
+                "--seed" => seed = true,
+                other => return Err(ConfigError(format!("unknown argument {other}; the only one is --seed"))),
+            }
+        }
+        Ok(Self {
+            database: database_from_env()?,
+            listen: SocketAddr::new(
+                parsed("HOST", "127.0.0.1", "an IP address")?,
+                parsed("PORT", "3000", "a port number from 0 to 65535")?,
+            ),
+            reservation_ttl: Duration::from_secs(in_range("RESERVATION_TTL_SECONDS", 60, 1, 86_400)?),
+            expiry_interval: Duration::from_millis(in_range(
+                "RESERVATION_EXPIRY_JOB_INTERVAL_MS",
+                5_000,
+                10,
+                3_600_000,
+            )?),
+            admin_token: variable("ADMIN_TOKEN")?.map(long_enough("ADMIN_TOKEN", 16)).transpose()?,
+            session_key: match variable("SESSION_KEY")?.map(long_enough("SESSION_KEY", 32)).transpose()? {
+                Some(key) => key.into_bytes(),
+                None => {
+                    tracing::warn!("SESSION_KEY is not set: sign-ins end with this process and hold on this node only");
+                    let mut key = vec![0; 32];
+                    getrandom::fill(&mut key).map_err(|error| ConfigError(format!("no random numbers: {error}")))?;
+                    key
+                }
+            },
+            seed,
+        })
+    }
+}
+
+/// Why the process does not start, in one line.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// `DATABASE_URL`, or the five `DB_…` variables.
+fn database_from_env() -> Result<PgConnectOptions, ConfigError> {
+    if let Some(url) = variable("DATABASE_URL")? {
+        return PgConnectOptions::from_str(&url)
+            .map_err(|error| ConfigError(format!("DATABASE_URL is not a PostgreSQL address: {error}")));
+    }
+    let (Some(name), Some(user)) = (variable("DB_NAME")?, variable("DB_USER")?) else {
+        return Err(ConfigError(
+            "DATABASE_URL is not set, and neither are DB_NAME and DB_USER; script/server brings a database".into(),
+        ));
+    };
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&variable("DB_HOST")?.unwrap_or_else(|| "127.0.0.1".into()))
+        .port(parsed("DB_PORT", "5432", "a port number")?)
+        .database(&name)
+        .username(&user);
+    Ok(match variable("DB_PASSWORD")? {
+        Some(password) => options.password(&password),
+        None => options,
+    })
+}
+
+/// An empty variable counts as unset, as compose files and shells make them.
+fn variable(name: &str) -> Result<Option<String>, ConfigError> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(ConfigError(format!("{name} is not UTF-8"))),
+    }
+}
+
+fn parsed<T: FromStr>(name: &str, default: &str, expected: &str) -> Result<T, ConfigError> {
+    let value = variable(name)?.unwrap_or_else(|| default.into());
+    value.parse().map_err(|_| ConfigError(format!("{name}={value} is not {expected}")))
+}
+
+fn in_range(name: &str, default: u64, least: u64, most: u64) -> Result<u64, ConfigError> {
+    let expected = format!("a whole number from {least} to {most}");
+    let value = parsed(name, &default.to_string(), &expected)?;
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ConfigError(format!("{name}={value} is not {expected}")))
+    }
+}
+
+/// Refuses secrets that could be guessed.
+fn long_enough(name: &'static str, least: usize) -> impl Fn(String) -> Result<String, ConfigError> {
+    move |value| match value.len() >= least {
+        true => Ok(value),
+        false => Err(ConfigError(format!("{name} is shorter than {least} characters"))),
+    }
+}

@@ -1,0 +1,78 @@
+//! The pool, its time limits, and what PostgreSQL's errors mean to us.
+
+use crate::error::DropError;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::time::Duration;
+
+/// Connections of one node. More would only queue at the same row lock, inside PostgreSQL instead of here.
+pub(crate) const MAX_CONNECTIONS: u32 = 20;
+
+/// How long a request waits for a connection before it is told that the shop is busy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Limits that PostgreSQL enforces on each of our sessions, so that nothing holds a drop's lock for long: a statement,
+/// the wait for a lock, and a transaction whose node went silent.
+const SESSION_LIMITS: [(&str, &str); 3] =
+    [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
+
+/// The pool; connects when first used, and again by itself after the database was away.
+pub fn pool(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options.options(SESSION_LIMITS).application_name("sneakdrop"))
+}
+
+/// A fault of the database as the caller may know it; the log keeps the cause. Constraints are told by their name.
+pub(crate) fn fault(error: sqlx::Error) -> DropError {
+    let known = match &error {
+        sqlx::Error::Database(database) => match database.constraint() {
+            Some("reservations_user_exists" | "purchases_user_exists") => Some(DropError::Unauthorized),
+            Some("drop_sizes_available_within_total") => Some(DropError::SoldOut),
+            Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after startsAt")),
+            Some(_) => None,
+            None => database.code().is_some_and(|code| is_passing(&code)).then_some(DropError::Unavailable),
+        },
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Some(DropError::Unavailable),
+        _ => None,
+    };
+    let outcome = known.unwrap_or(DropError::Internal);
+    if outcome.status() >= 500 {
+        tracing::error!(%error, code = outcome.code(), "database fault");
+    }
+    outcome
+}
+
+/// The meaning of an error during COMMIT. A refusal by PostgreSQL is a fault like any other; a broken connection, or one
+/// that PostgreSQL shut down, leaves open whether the transaction took place.
+pub(crate) fn commit_fault(error: sqlx::Error) -> DropError {
+    match &error {
+        sqlx::Error::Database(database) if !database.code().is_some_and(|code| code.starts_with("57P")) => fault(error),
+        _ => {
+            tracing::error!(%error, "the answer to a COMMIT was lost");
+            DropError::Unknown
+        }
+    }
+}
+
+/// Whether an error says that the database cannot be reached yet.
+pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
+}
+
+/// Error classes that go away by themselves: connection trouble (08), serialisation and deadlock (40), too many
+/// connections (53), locks and timeouts (55P03, 57014), and a server that stops or starts (57P).
+fn is_passing(code: &str) -> bool {
+    code == "55P03" || code == "57014" || ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+}

@@ -1,0 +1,53 @@
+//! Gives back lapsed reservations on time: a timer set to the next one, with an interval as the safety net for whatever
+//! the timer does not know of, such as reservations of another node.
+
+use super::{AppState, inventory};
+use chrono::{DateTime, Utc};
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::Notify;
+
+/// When the sweeper means to run next, and the bell that wakes it earlier.
+pub struct ExpiryTimer {
+    next_ms: AtomicI64,
+    earlier: Notify,
+}
+
+impl Default for ExpiryTimer {
+    fn default() -> Self {
+        Self { next_ms: AtomicI64::new(i64::MAX), earlier: Notify::new() }
+    }
+}
+
+impl ExpiryTimer {
+    /// Tells the sweeper of a new reservation. It is woken only for one that lapses before all that it knows.
+    pub(crate) fn expect(&self, expires_at: DateTime<Utc>) {
+        let expires_at_ms = expires_at.timestamp_millis();
+        if self.next_ms.fetch_min(expires_at_ms, Ordering::Relaxed) > expires_at_ms {
+            self.earlier.notify_one();
+        }
+    }
+}
+
+/// Sweeps until the shutdown.
+pub(crate) async fn run(state: AppState) {
+    let interval = state.config.expiry_interval;
+    loop {
+        state.expiry.next_ms.store(i64::MAX, Ordering::Relaxed);
+        let next = inventory::expire(&state).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "lapsed reservations wait for the next sweep");
+            None
+        });
+        if let Some(next) = next {
+            state.expiry.expect(next);
+        }
+        let next_ms = state.expiry.next_ms.load(Ordering::Relaxed);
+        // A millisecond more, as timestamps have microseconds and this arithmetic has not.
+        let until_next_ms = next_ms.saturating_sub(state.catalog.now().timestamp_millis()).saturating_add(1);
+        let wait = std::time::Duration::from_millis(until_next_ms.max(1).unsigned_abs()).min(interval);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = state.expiry.earlier.notified() => {}
+            () = state.shutdown.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Committed change -> catalog -> one frame -> every socket.
+
+use super::catalog::Catalog;
+use crate::domain::Frame;
+use axum::extract::ws::Utf8Bytes;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::broadcast, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// At most 20 flushes a second: faster than an eye follows a number, and a bound on what a socket costs.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Frames that a socket may fall behind before it is sent a new snapshot instead.
+const FRAMES_BEHIND: usize = 256;
+
+/// The same for frames to one user's own sockets.
+const OWN_FRAMES_BEHIND: usize = 16;
+
+/// The channels between commits and sockets. Each frame is encoded once and shared by all that get it.
+pub struct Feed {
+    everyone: broadcast::Sender<Utf8Bytes>,
+    by_user: Mutex<HashMap<i64, broadcast::Sender<Utf8Bytes>>>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { everyone: broadcast::Sender::new(FRAMES_BEHIND), by_user: Mutex::default() }
+    }
+}
+
+impl Feed {
+    /// Sends what changes in the catalog, the first change at once and what follows in intervals, latest value wins.
+    pub(crate) async fn run(self: Arc<Self>, catalog: Arc<Catalog>, shutdown: CancellationToken) {
+        // What the catalog was loaded with is in every snapshot.
+        catalog.flush();
+        while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
+            let next = Instant::now() + FLUSH_INTERVAL;
+            for frame in catalog.flush() {
+                // Nobody listening is no error.
+                let _ = self.everyone.send(encode(&frame));
+            }
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// Sends a frame to the sockets of one user.
+    pub(crate) fn send_to(&self, user_id: i64, frame: &Frame) {
+        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = by_user.get(&user_id)
+            && channel.send(encode(frame)).is_err()
+        {
+            by_user.remove(&user_id);
+        }
+    }
+
+    /// What everyone gets, from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Utf8Bytes> {
+        self.everyone.subscribe()
+    }
+
+    /// What one user gets, from now on.
+    pub(crate) fn subscribe_user(&self, user_id: i64) -> broadcast::Receiver<Utf8Bytes> {
+        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        by_user.entry(user_id).or_insert_with(|| broadcast::Sender::new(OWN_FRAMES_BEHIND)).subscribe()
+    }
+
+    /// Forgets a user whose last socket is gone.
+    pub(crate) fn forget_user(&self, user_id: i64) {
+        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_user.get(&user_id).is_some_and(|channel| channel.receiver_count() == 0) {
+            by_user.remove(&user_id);
+        }
+    }
+}
+
+/// A frame as it goes over the wire.
+pub(crate) fn encode(frame: &Frame) -> Utf8Bytes {
+    serde_json::to_string(frame).expect("a frame has nothing that JSON cannot say").into()
+}

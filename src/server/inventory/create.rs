@@ -1,0 +1,91 @@
+use super::uncancelled;
+use crate::{
+    domain::{ONE_SIZE, Size, SneakerDrop},
+    error::DropError,
+    server::{
+        AppState,
+        database::{commit_fault, fault},
+    },
+};
+use chrono::{DateTime, Utc};
+
+/// A drop to be, already checked.
+pub(crate) struct NewDrop {
+    pub(crate) name: String,
+    pub(crate) price_cents: i32,
+    pub(crate) image_url: Option<String>,
+    pub(crate) limit_per_user: Option<i32>,
+    /// `None` opens it at once.
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    pub(crate) ends_at: Option<DateTime<Utc>>,
+    pub(crate) sizes: Vec<NewSize>,
+}
+
+/// A size to be.
+pub(crate) struct NewSize {
+    pub(crate) label: String,
+    pub(crate) stock: i32,
+}
+
+impl NewSize {
+    /// The only size of a drop that comes without sizes.
+    pub(crate) fn one(stock: i32) -> Self {
+        Self { label: ONE_SIZE.into(), stock }
+    }
+}
+
+/// Puts a drop on the shelf.
+pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop, DropError> {
+    let state = state.clone();
+    uncancelled(async move {
+        let mut transaction = state.pool.begin().await.map_err(fault)?;
+        let row = sqlx::query!(
+            r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)
+               values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id, version, starts_at, ends_at"#,
+            new.name,
+            new.price_cents,
+            new.image_url,
+            new.limit_per_user,
+            new.starts_at,
+            new.ends_at
+        );
+        let row = row.fetch_one(&mut *transaction).await.map_err(fault)?;
+        let (labels, stocks): (Vec<String>, Vec<i32>) =
+            new.sizes.into_iter().map(|size| (size.label, size.stock)).unzip();
+        sqlx::query!(
+            "insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
+             select $1, label, position, stock, stock
+             from unnest($2::text[], $3::integer[]) with ordinality as new (label, stock, position)",
+            row.id,
+            &labels,
+            &stocks
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(fault)?;
+        transaction.commit().await.map_err(commit_fault)?;
+
+        let sizes = std::iter::zip(labels, stocks);
+        let sizes: Vec<_> =
+            sizes.map(|(label, stock)| Size { label, total_stock: stock, available_stock: stock }).collect();
+        let stock = sizes.iter().map(|size| size.total_stock).sum();
+        let drop = SneakerDrop {
+            id: row.id,
+            name: new.name,
+            price_cents: new.price_cents,
+            image_url: new.image_url,
+            limit_per_user: new.limit_per_user,
+            version: row.version,
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            total_stock: stock,
+            available_stock: stock,
+            held_stock: 0,
+            sizes,
+            latest_purchasers: vec![],
+        };
+        state.catalog.insert(drop.clone());
+        Ok(drop)
+    })
+    .await
+}

@@ -1,0 +1,229 @@
+//! Everything that runs only on the server: what it is made of, how it starts and how it stops.
+
+pub mod catalog;
+pub mod config;
+pub mod database;
+pub mod feed;
+pub mod session;
+
+pub(crate) mod accounts;
+pub(crate) mod inventory;
+
+mod expiry;
+pub(crate) mod pages;
+mod rest;
+mod seed;
+mod socket;
+
+use crate::error::DropError;
+use axum::{
+    Json, Router,
+    extract::{FromRef, Request, State},
+    http::{HeaderValue, Method, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use catalog::Catalog;
+use config::Config;
+use expiry::ExpiryTimer;
+use feed::Feed;
+use leptos::config::{LeptosOptions, get_configuration};
+use serde_json::json;
+use sqlx::PgPool;
+use std::{error::Error, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+
+/// How often the catalog asks the database for what it did not see itself; half of the second in which every screen
+/// must be right again.
+const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a stop waits for requests in flight and for sockets to close.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a start waits for the database.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What every request shares; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// What the process was told from outside.
+    pub config: Arc<Config>,
+    /// Connections to PostgreSQL, the single source of truth.
+    pub pool: PgPool,
+    /// Every drop, in memory.
+    pub catalog: Arc<Catalog>,
+    /// The way to the sockets.
+    pub feed: Arc<Feed>,
+    /// Wakes the sweeper.
+    pub expiry: Arc<ExpiryTimer>,
+    /// Where the pages' files are.
+    pub leptos: LeptosOptions,
+    /// Cancelled when the process is told to stop.
+    pub shutdown: CancellationToken,
+    /// The sockets that a stop waits for.
+    pub tasks: TaskTracker,
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}
+
+impl AppState {
+    /// Loads the catalog from a database whose schema is current.
+    pub async fn load(config: Config, pool: PgPool) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let catalog = Catalog::default();
+        catalog.reconcile(&pool).await?;
+        Ok(Self {
+            config: Arc::new(config),
+            pool,
+            catalog: Arc::new(catalog),
+            feed: Arc::default(),
+            expiry: Arc::default(),
+            leptos: get_configuration(None)?.leptos_options,
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Starts what runs beside requests, until the shutdown: the feed, the sweeper and the reconciliation.
+    pub fn spawn_jobs(&self) {
+        self.tasks.spawn(self.feed.clone().run(self.catalog.clone(), self.shutdown.clone()));
+        self.tasks.spawn(expiry::run(self.clone()));
+        self.tasks.spawn(reconcile(self.clone()));
+    }
+}
+
+/// Runs the shop until the process is told to stop.
+pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let pool = database::pool(config.database.clone());
+    migrate(&pool).await?;
+    let (listen, seed) = (config.listen, config.seed);
+    let state = AppState::load(config, pool.clone()).await?;
+    if seed {
+        seed::seed(&state).await?;
+    }
+    state.spawn_jobs();
+    let listener = TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+
+    let shutdown = state.shutdown.clone();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests in flight finish, sockets are closed");
+        shutdown.cancel();
+    });
+    serve(listener, state).await;
+    pool.close().await;
+    Ok(())
+}
+
+/// Serves until the shutdown, then lets requests in flight finish and closes the sockets.
+pub async fn serve(listener: TcpListener, state: AppState) {
+    let (shutdown, tasks) = (state.shutdown.clone(), state.tasks.clone());
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let stopped = async {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the listener failed");
+            shutdown.cancel();
+        }
+        tasks.close();
+        tasks.wait().await;
+    };
+    let deadline = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = stopped => {}
+        () = deadline => tracing::warn!("some requests did not finish in time"),
+    }
+}
+
+/// Every route.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .nest("/api", rest::routes())
+        .route("/ws", get(socket::upgrade))
+        .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
+        .route("/readyz", get(readiness))
+        .merge(pages::routes(&state))
+        .layer(from_fn(guard))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(|_| DropError::Internal.into_response()))
+        .with_state(state)
+}
+
+/// Whether this node can sell.
+async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Value>, DropError> {
+    let query = sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&state.pool);
+    match timeout(Duration::from_secs(2), query).await {
+        Ok(Ok(_)) => Ok(Json(json!({ "status": "ready" }))),
+        _ => Err(DropError::Unavailable),
+    }
+}
+
+/// Refuses what another site's page sends in a visitor's name, and adds the headers that every response has.
+async fn guard(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_https = session::origin(request.headers()).starts_with("https");
+    let mut response = if is_read || session::is_same_origin(request.headers()) {
+        next.run(request).await
+    } else {
+        DropError::Forbidden.into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("permissions-policy", HeaderValue::from_static("camera=(), geolocation=(), microphone=()"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+/// Waits for the database and brings its schema up to date. Several nodes may do so at once: a lock in the database
+/// lets one after the other.
+async fn migrate(pool: &PgPool) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let migrated = async {
+        let mut retry = interval(Duration::from_secs(1));
+        loop {
+            retry.tick().await;
+            match sqlx::migrate!().run(pool).await {
+                Err(sqlx::migrate::MigrateError::Execute(error)) if database::is_away(&error) => {
+                    tracing::warn!(%error, "waiting for the database");
+                }
+                outcome => return outcome,
+            }
+        }
+    };
+    match timeout(DATABASE_TIMEOUT, migrated).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(format!("the database did not answer within {} s", DATABASE_TIMEOUT.as_secs()).into()),
+    }
+}
+
+async fn reconcile(state: AppState) {
+    let mut ticks = interval(RECONCILE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        // The log has the cause; the next tick tries again.
+        let _ = state.catalog.reconcile(&state.pool).await;
+    }
+}

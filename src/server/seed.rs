@@ -1,0 +1,87 @@
+//! Sample users and drops, so that a new shop has something on its shelves.
+
+use super::{
+    AppState, accounts,
+    database::fault,
+    inventory::{self, NewDrop, NewSize},
+    session::Caller,
+};
+use crate::error::DropError;
+use chrono::TimeDelta;
+
+/// The pictures in `public/shoes`, and what is special about each drop.
+const SHELF: [Sample; 8] = [
+    Sample { opens_in_minutes: 0, limit: Some(1), ..Sample::new("Volt Runner", "volt-runner", 19_900, US_SIZES) },
+    Sample { opens_in_minutes: 0, limit: None, ..Sample::new("Court 76", "court-76", 12_900, &[("One size", 100)]) },
+    Sample { opens_in_minutes: 0, limit: Some(2), ..Sample::new("High Rise", "high-rise", 24_900, US_SIZES) },
+    Sample { opens_in_minutes: 0, limit: Some(1), ..Sample::new("Halo Air", "halo-air", 28_000, &[("One size", 3)]) },
+    Sample { opens_in_minutes: 0, limit: None, ..Sample::new("Slab Skate", "slab-skate", 8_900, FEW_SIZES) },
+    Sample { opens_in_minutes: 3, limit: Some(1), ..Sample::new("Ridge Trail", "ridge-trail", 17_500, US_SIZES) },
+    Sample { opens_in_minutes: 120, limit: None, ..Sample::new("Pace Retro", "pace-retro", 14_950, FEW_SIZES) },
+    Sample { opens_in_minutes: 2_880, limit: Some(1), ..Sample::new("Cloud Slip", "cloud-slip", 11_000, US_SIZES) },
+];
+
+const US_SIZES: &[(&str, i32)] = &[
+    ("US 7", 4),
+    ("US 8", 12),
+    ("US 8.5", 8),
+    ("US 9", 24),
+    ("US 9.5", 16),
+    ("US 10", 20),
+    ("US 11", 12),
+    ("US 12", 4),
+];
+const FEW_SIZES: &[(&str, i32)] = &[("S", 2), ("M", 5), ("L", 3)];
+
+struct Sample {
+    name: &'static str,
+    art: &'static str,
+    price_cents: i32,
+    sizes: &'static [(&'static str, i32)],
+    limit: Option<i32>,
+    opens_in_minutes: i64,
+}
+
+impl Sample {
+    const fn new(
+        name: &'static str,
+        art: &'static str,
+        price_cents: i32,
+        sizes: &'static [(&'static str, i32)],
+    ) -> Self {
+        Self { name, art, price_cents, sizes, limit: None, opens_in_minutes: 0 }
+    }
+}
+
+/// Fills an empty shop; one that has drops is left alone. Of several nodes that start at once, one does it.
+pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
+    let mut lock = state.pool.begin().await.map_err(fault)?;
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('sneakdrop seed'))")
+        .execute(&mut *lock)
+        .await
+        .map_err(fault)?;
+    state.catalog.reconcile(&state.pool).await?;
+    if !state.catalog.drops().is_empty() {
+        return Ok(());
+    }
+    for username in ["ada", "linus", "grace"] {
+        accounts::get_or_create(state, &Caller::default(), username).await?;
+    }
+    for sample in &SHELF {
+        let sizes = sample.sizes.iter().map(|(label, stock)| NewSize { label: (*label).into(), stock: *stock });
+        let opens_in = TimeDelta::minutes(sample.opens_in_minutes);
+        let new = NewDrop {
+            name: sample.name.into(),
+            price_cents: sample.price_cents,
+            image_url: Some(format!("/shoes/{}.svg", sample.art)),
+            limit_per_user: sample.limit,
+            starts_at: Some(state.catalog.now() + opens_in),
+            ends_at: None,
+            sizes: sizes.collect(),
+        };
+        inventory::create(state, new).await?;
+    }
+    lock.commit().await.map_err(fault)?;
+    tracing::info!(drops = SHELF.len(), "sample data inserted");
+    Ok(())
+}
