@@ -67,7 +67,8 @@ pub fn App() -> impl IntoView {
             if title == words::BRAND { title } else { format!("{title} · {}", words::BRAND) }
         } />
         <Router>
-            <a class="skip" href="#main">
+            // Left to the browser, which moves focus too.
+            <a class="skip" href="#main" rel="external">
                 {words::SKIP}
             </a>
             <Header />

@@ -11,6 +11,9 @@
 //! 6. [`live`] and [`clock`]: the browser's side of the socket, and of the server's clock;
 //! 7. [`app`], [`pages`], [`components`]: what people see.
 
+// A view is one type as deep as its page; optimised builds look through all of it.
+#![recursion_limit = "256"]
+
 pub mod api;
 pub mod app;
 pub mod clock;

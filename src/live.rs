@@ -17,7 +17,10 @@ use crate::{
 use chrono::{DateTime, Utc};
 use gloo_timers::future::TimeoutFuture;
 use leptos::{prelude::*, task::spawn_local};
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{Event, MessageEvent, WebSocket};
 
@@ -45,7 +48,6 @@ pub struct Live {
     /// Reservations known to be over, so that a late answer does not bring one back.
     settled: StoredValue<HashSet<i64>>,
     toasts: Toasts,
-    socket: StoredValue<Option<WebSocket>, LocalStorage>,
     reconnect_at_once: StoredValue<bool>,
 }
 
@@ -78,7 +80,6 @@ impl Live {
             is_loaded: StoredValue::new(false),
             settled: StoredValue::default(),
             toasts,
-            socket: StoredValue::new_local(None),
             reconnect_at_once: StoredValue::new(false),
         }
     }
@@ -213,7 +214,7 @@ impl Live {
     /// Closes the socket and opens another at once: whose it is has changed, or the network has.
     pub fn reconnect(self) {
         self.reconnect_at_once.set_value(true);
-        self.socket.with_value(|socket| {
+        SOCKET.with_borrow(|socket| {
             if let Some(socket) = socket {
                 // Closing a socket without a code has no way to fail.
                 let _ = socket.close();
@@ -302,7 +303,7 @@ impl Live {
             }
         });
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        self.socket.set_value(Some(socket.clone()));
+        SOCKET.set(Some(socket.clone()));
         let closed = js_sys::Promise::new(&mut |resolve, _| {
             let on_close = Closure::once_into_js(move |_: Event| {
                 // A promise's own resolve function does not throw.
@@ -313,9 +314,14 @@ impl Live {
         // This promise is never rejected.
         let _ = wasm_bindgen_futures::JsFuture::from(closed).await;
         socket.set_onmessage(None);
-        self.socket.set_value(None);
+        SOCKET.set(None);
         self.resyncs.get_untracked() != before
     }
+}
+
+thread_local! {
+    /// The page's one socket. Not in [`Live`], which the server makes too, and drops on another thread.
+    static SOCKET: RefCell<Option<WebSocket>> = const { RefCell::new(None) };
 }
 
 /// How long to wait before the next attempt: doubling up to five seconds, spread by `random` in 0..1 so that ten thousand

@@ -86,8 +86,8 @@ pub fn DropCard(
                 </div>
                 <StockMeter stock=Signal::derive(move || drop.with(SneakerDrop::stock)) />
                 <p class="facts">{limit_per_user.map(words::limit)}</p>
-                <div class="action">{move || card.action()}</div>
                 <Purchasers drop />
+                <div class="action">{move || card.action()}</div>
             </div>
         </article>
     }
@@ -207,7 +207,7 @@ impl Card {
         match self.state.get() {
             CardState::Upcoming => view! { <OpensIn drop=self.drop /> }.into_any(),
             CardState::SignedOut => view! {
-                <Sizes card=self />
+                <Sizes drop=self.drop />
                 <SignInButton class="primary" label=words::SIGN_IN_TO_RESERVE />
             }
             .into_any(),
@@ -231,7 +231,7 @@ impl Card {
         view! {
             <ActionForm action=self.reserve>
                 <input type="hidden" name="drop_id" value=self.id />
-                <Sizes card=self />
+                <Sizes drop=self.drop />
                 <button type="submit" class=class disabled=move || pending.get()>
                     {move || if pending.get() { words::RESERVING } else { label }}
                 </button>
@@ -298,8 +298,7 @@ fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
 
 /// The sizes to choose from, each with its live stock; where there is only one, its name.
 #[component]
-fn Sizes(card: Card) -> impl IntoView {
-    let drop = card.drop;
+fn Sizes(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     let count = drop.with_untracked(|drop| drop.sizes.len());
     if count == 1 {
         let label = drop.with_untracked(|drop| drop.sizes[0].label.clone());

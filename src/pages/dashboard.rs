@@ -36,10 +36,15 @@ fn DropSection(title: &'static str, section: Section, #[prop(optional)] empty: O
         let ids = live.drops().into_iter().map(|drop| drop.with_untracked(|drop| drop.id));
         ids.filter(|id| is_here(*id)).collect::<Vec<_>>()
     });
+    let heading_id = match section {
+        Section::Live => "live-now",
+        Section::Upcoming => "upcoming",
+        Section::Over => "over",
+    };
     let is_empty = move || ids.with(Vec::is_empty);
     view! {
-        <section class="drops" hidden=move || is_empty() && empty.is_none()>
-            <h2>{title}</h2>
+        <section class="drops" aria-labelledby=heading_id hidden=move || is_empty() && empty.is_none()>
+            <h2 id=heading_id>{title}</h2>
             <div class="grid">
                 <For each=move || ids.get() key=|id| *id let(id)>
                     {live.get(id).map(|drop| view! { <DropCard drop /> })}

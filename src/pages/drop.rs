@@ -56,8 +56,8 @@ fn OneDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
         <Meta property="og:image" content=share_image />
         <Meta name="twitter:card" content="summary_large_image" />
         <DropCard drop is_page=true />
-        <section class="purchaser-list">
-            <h2>{words::RECENT_PURCHASERS}</h2>
+        <section class="purchaser-list" aria-labelledby="purchasers">
+            <h2 id="purchasers">{words::RECENT_PURCHASERS}</h2>
             <Transition fallback=|| ()>
                 {move || Suspend::new(async move {
                     if let Ok(purchasers) = listed.await {

@@ -8,7 +8,7 @@ use std::{env, fmt, net::SocketAddr, str::FromStr, time::Duration};
 pub struct Config {
     /// Where PostgreSQL is.
     pub database: PgConnectOptions,
-    /// Where to listen. Loopback unless `HOST` names another address; port 0 takes a free one.
+    /// Where to listen. Loopback unless `LISTEN_HOST` names another address; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How long a reservation holds its pair.
     pub reservation_ttl: Duration,
@@ -39,7 +39,7 @@ impl Config {
         Ok(Self {
             database: database_from_env()?,
             listen: SocketAddr::new(
-                parsed("HOST", "127.0.0.1", "an IP address")?,
+                parsed("LISTEN_HOST", "127.0.0.1", "an IP address")?,
                 parsed("PORT", "3000", "a port number from 0 to 65535")?,
             ),
             reservation_ttl: Duration::from_secs(in_range("RESERVATION_TTL_SECONDS", 60, 1, 86_400)?),

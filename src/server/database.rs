@@ -28,20 +28,11 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
 
 /// A fault of the database as the caller may know it; the log keeps the cause. Constraints are told by their name.
 pub(crate) fn fault(error: sqlx::Error) -> DropError {
-    let known = match &error {
-        sqlx::Error::Database(database) => match database.constraint() {
-            Some("reservations_user_exists" | "purchases_user_exists") => Some(DropError::Unauthorized),
-            Some("drop_sizes_available_within_total") => Some(DropError::SoldOut),
-            Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after startsAt")),
-            Some(_) => None,
-            None => database.code().is_some_and(|code| is_passing(&code)).then_some(DropError::Unavailable),
-        },
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Some(DropError::Unavailable),
-        _ => None,
+    let known = match error.as_database_error().and_then(|error| error.constraint()) {
+        Some("reservations_user_exists" | "purchases_user_exists") => Some(DropError::Unauthorized),
+        Some("drop_sizes_available_within_total") => Some(DropError::SoldOut),
+        Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after startsAt")),
+        _ => is_passing(&error).then_some(DropError::Unavailable),
     };
     let outcome = known.unwrap_or(DropError::Internal);
     if outcome.status() >= 500 {
@@ -62,17 +53,19 @@ pub(crate) fn commit_fault(error: sqlx::Error) -> DropError {
     }
 }
 
-/// Whether an error says that the database cannot be reached yet.
-pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+/// Whether an error goes away by itself: the database cannot be reached, or answers with connection trouble (08), a
+/// serialisation failure or deadlock (40), too many connections (53), a lock or statement that took too long (55P03,
+/// 57014), or that it stops or starts (57P).
+pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| code.starts_with("57P")),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code == "55P03" || code == "57014" || ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+        }),
         _ => false,
     }
-}
-
-/// Error classes that go away by themselves: connection trouble (08), serialisation and deadlock (40), too many
-/// connections (53), locks and timeouts (55P03, 57014), and a server that stops or starts (57P).
-fn is_passing(code: &str) -> bool {
-    code == "55P03" || code == "57014" || ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
 }

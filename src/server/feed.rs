@@ -35,8 +35,6 @@ impl Default for Feed {
 impl Feed {
     /// Sends what changes in the catalog, the first change at once and what follows in intervals, latest value wins.
     pub(crate) async fn run(self: Arc<Self>, catalog: Arc<Catalog>, shutdown: CancellationToken) {
-        // What the catalog was loaded with is in every snapshot.
-        catalog.flush();
         while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
             let next = Instant::now() + FLUSH_INTERVAL;
             for frame in catalog.flush() {

@@ -82,6 +82,8 @@ impl AppState {
     pub async fn load(config: Config, pool: PgPool) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let catalog = Catalog::default();
         catalog.reconcile(&pool).await?;
+        // What it is loaded with is in every snapshot.
+        catalog.flush();
         Ok(Self {
             config: Arc::new(config),
             pool,
@@ -206,7 +208,7 @@ async fn migrate(pool: &PgPool) -> Result<(), Box<dyn Error + Send + Sync>> {
         loop {
             retry.tick().await;
             match sqlx::migrate!().run(pool).await {
-                Err(sqlx::migrate::MigrateError::Execute(error)) if database::is_away(&error) => {
+                Err(sqlx::migrate::MigrateError::Execute(error)) if database::is_passing(&error) => {
                     tracing::warn!(%error, "waiting for the database");
                 }
                 outcome => return outcome,

@@ -39,19 +39,17 @@ const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400")
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
     let options = state.leptos.clone();
     let context = page_context(state);
-    let page = {
+    let document = {
         let options = options.clone();
         move || shell(options.clone())
     };
+    let page = render_app_async_with_context(context.clone(), document.clone());
     let not_found = render_app_async_with_context(
-        {
-            let context = context.clone();
-            move || {
-                context();
-                expect_context::<ResponseOptions>().set_status(StatusCode::NOT_FOUND);
-            }
+        move || {
+            context();
+            expect_context::<ResponseOptions>().set_status(StatusCode::NOT_FOUND);
         },
-        page.clone(),
+        document,
     );
     let files = |cache_control: HeaderValue| {
         from_fn(move |request: Request, next: Next| {
@@ -70,7 +68,7 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .precompressed_br()
         .precompressed_gzip();
     Router::new()
-        .leptos_routes_with_context(state, generate_route_list(App), context, page)
+        .leptos_routes_with_handler(generate_route_list(App), move |request: Request| page(request))
         .route("/rpc/{*function}", post(server_function))
         .route_service(
             &format!("/{}/{{*file}}", options.site_pkg_dir),

@@ -125,13 +125,12 @@ impl Socket {
 
     /// Sends all that there is to know: every drop, and the visitor's own state.
     async fn resync(&mut self) -> Result<(), Gone> {
-        let snapshot = encode(&self.state.catalog.snapshot());
-        self.send(Message::Text(snapshot)).await?;
         let visitor = match self.user.clone() {
             // Without the database there is nothing to tell; a page that reconnects asks again.
             Some(user) => Some(accounts::visitor(&self.state.pool, user).await.map_err(|_| Gone)?),
             None => None,
         };
+        self.send(Message::Text(encode(&self.state.catalog.snapshot()))).await?;
         self.send(Message::Text(encode(&Frame::Visitor { visitor }))).await
     }
 

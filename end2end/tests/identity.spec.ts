@@ -1,0 +1,82 @@
+import { card, expect, open, signIn, test } from "./shop";
+
+test("the name stays with this browser: over a reload, and after signing out", async ({ page, shop }) => {
+  await shop.createDrop({ name: "Volt Runner" });
+  await open(page);
+  await signIn(page, "Zoë");
+  await page.reload();
+  const banner = page.getByRole("banner");
+  await expect(banner.getByText("Zoë")).toBeVisible();
+  await banner.getByRole("button", { name: "Sign out" }).click();
+  await expect(banner.getByRole("button", { name: "Sign in" })).toBeVisible();
+  await expect(card(page, "Volt Runner").getByRole("button", { name: "Sign in to reserve" })).toBeVisible();
+  await page.reload();
+  await open(page);
+  await signIn(page, "Zoë");
+});
+
+test("a taken name says so and what to do, and no second browser becomes alice", async ({ page, newVisitor, complaints }) => {
+  await open(page);
+  await signIn(page, "alice");
+  const other = await (await newVisitor()).newPage();
+  await open(other);
+  await other.getByRole("banner").getByRole("button", { name: "Sign in" }).click();
+  const dialog = other.getByRole("dialog", { name: "Sign in" });
+  await dialog.getByLabel("Username").fill("ALICE");
+  await dialog.getByLabel("Username").press("Enter");
+  await expect(dialog.getByRole("alert")).toHaveText(
+    "That name is taken. Choose another, or use the browser that claimed it.",
+  );
+  await dialog.getByLabel("Username").fill("malice");
+  await dialog.getByLabel("Username").press("Enter");
+  await expect(other.getByRole("banner").getByText("malice")).toBeVisible();
+  expect(complaints.splice(0)).toEqual([expect.stringContaining("409")]);
+});
+
+test("the prompt keeps the page visible behind it, and closes without an answer", async ({ page, shop }) => {
+  await shop.createDrop({ name: "Volt Runner" });
+  await open(page);
+  await card(page, "Volt Runner").getByRole("button", { name: "Sign in to reserve" }).click();
+  const dialog = page.getByRole("dialog", { name: "Sign in" });
+  await expect(dialog.getByLabel("Username")).toBeFocused();
+  await expect(card(page, "Volt Runner")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(dialog).toBeHidden();
+  await expect(card(page, "Volt Runner").getByRole("button", { name: "Sign in to reserve" })).toBeFocused();
+});
+
+test("everything works from the keyboard, and focus is never lost", async ({ page, shop }) => {
+  await shop.createDrop({
+    name: "Ridge Trail",
+    sizes: [
+      { label: "S", stock: 2 },
+      { label: "M", stock: 2 },
+    ],
+  });
+  await open(page);
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to the drops" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("main")).toBeFocused();
+
+  const ridge = card(page, "Ridge Trail");
+  await page.keyboard.press("Tab");
+  await expect(ridge.getByRole("link", { name: "Ridge Trail" })).toBeFocused();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await expect(ridge.getByRole("button", { name: "Sign in to reserve" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("kim");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("banner").getByText("kim")).toBeVisible();
+
+  await ridge.getByRole("radio", { name: /^S,/ }).focus();
+  await page.keyboard.press("ArrowDown");
+  await expect(ridge.getByRole("radio", { name: /^M,/ })).toBeChecked();
+  await page.keyboard.press("Tab");
+  await expect(ridge.getByRole("button", { name: "Reserve" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(ridge.getByRole("button", { name: "Complete purchase" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(ridge.getByRole("link", { name: "View purchase" })).toBeFocused();
+});
