@@ -13,8 +13,11 @@ use leptos::prelude::*;
 pub async fn snapshot() -> Result<domain::Snapshot, DropError> {
     use crate::server::{accounts, pages, session};
     let request = pages::request()?;
-    let visitor = match request.caller.user {
-        Some(user) => Some(accounts::visitor(&request.state.pool, user).await?),
+    let visitor = match request.caller.user.clone() {
+        Some(user) => {
+            let visitor = accounts::visitor(&request.state.pool, user).await;
+            Some(visitor.inspect_err(|error| request.set_status(error))?)
+        }
         None => None,
     };
     let catalog = &request.state.catalog;

@@ -1,6 +1,7 @@
 //! The document, the routes, and what every component can ask for.
 
 use crate::{
+    actions::Actions,
     components::{
         header::{Footer, Header},
         toasts::{ToastRegion, Toasts},
@@ -60,7 +61,9 @@ pub fn App() -> impl IntoView {
             let _ = html.set_attribute("data-hydrated", "");
         }
     });
-    Effect::new(move || live.lapse(live.clock.now()));
+    let actions = Actions::new(live);
+    provide_context(actions);
+    Effect::new(move || actions.lapse());
 
     view! {
         <Title text=words::BRAND formatter=|title: String| {

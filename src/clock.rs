@@ -2,29 +2,33 @@
 //!
 //! The device's own clock is never asked. What counts is the time the server said it was, plus the time that has passed
 //! since on the page's monotonic timer, which nobody can set. What the server says is late by the way it took, so the
-//! latest estimate so far is the best one.
+//! latest of the recent estimates is the best one; only recent ones count, as two clocks never run at the same speed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gloo_timers::callback::Interval;
 use leptos::prelude::*;
+use std::collections::VecDeque;
 use wasm_bindgen::JsCast;
 use web_sys::PerformanceNavigationTiming;
 
 /// Fine enough that a second is never seen to be skipped.
 const TICK_MS: u32 = 200;
 
+/// Heartbeats come every ten seconds: a minute's worth.
+const RECENT_READINGS: usize = 6;
+
 /// The current time, for everything on the page that counts.
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<DateTime<Utc>>,
-    /// Server time minus the page's timer, in milliseconds; known once the page is live.
-    offset_ms: StoredValue<Option<f64>>,
+    /// Server time minus the page's timer, in milliseconds, as lately read; known once the page is live.
+    offsets_ms: StoredValue<VecDeque<f64>>,
 }
 
 impl Clock {
     /// A clock that stands at the epoch until it is [`set`](Self::set).
     pub fn new() -> Self {
-        Self { now: RwSignal::new(DateTime::UNIX_EPOCH), offset_ms: StoredValue::new(None) }
+        Self { now: RwSignal::new(DateTime::UNIX_EPOCH), offsets_ms: StoredValue::default() }
     }
 
     /// The time, as a signal that ticks five times a second. Until the page is live it stands where the server
@@ -44,24 +48,36 @@ impl Clock {
     }
 
     /// Takes in what the server says the time is, as of now.
-    pub fn sync(self, server_now: DateTime<Utc>) {
-        self.sync_as_of(server_now, page_timer_ms());
+    pub fn read(self, server_now: DateTime<Utc>) {
+        self.read_as_of(server_now, page_timer_ms());
+    }
+
+    /// Forgets all earlier readings: the page may have slept, or another server answers.
+    pub fn restart(self, server_now: DateTime<Utc>) {
+        self.offsets_ms.update_value(VecDeque::clear);
+        self.read(server_now);
     }
 
     /// Starts ticking from the time at which the server began to answer with this page.
     pub fn start(self) {
-        self.sync_as_of(self.now_untracked(), response_start_ms());
+        self.read_as_of(self.now_untracked(), response_start_ms());
         self.tick();
         Interval::new(TICK_MS, move || self.tick()).forget();
     }
 
-    fn sync_as_of(self, server_now: DateTime<Utc>, timer_ms: f64) {
+    fn read_as_of(self, server_now: DateTime<Utc>, timer_ms: f64) {
         let offset_ms = server_now.timestamp_millis() as f64 - timer_ms;
-        self.offset_ms.update_value(|known| *known = Some(known.map_or(offset_ms, |known| known.max(offset_ms))));
+        self.offsets_ms.update_value(|offsets_ms| {
+            offsets_ms.push_back(offset_ms);
+            if offsets_ms.len() > RECENT_READINGS {
+                offsets_ms.pop_front();
+            }
+        });
     }
 
     fn tick(self) {
-        if let Some(offset_ms) = self.offset_ms.get_value() {
+        let latest = self.offsets_ms.with_value(|offsets_ms| offsets_ms.iter().copied().reduce(f64::max));
+        if let Some(offset_ms) = latest {
             let milliseconds = (offset_ms + page_timer_ms()) as i64;
             self.now.set(DateTime::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds));
         }
@@ -79,7 +95,8 @@ pub fn milliseconds_until(then: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
     (then - now).num_milliseconds()
 }
 
-fn page_timer_ms() -> f64 {
+/// Milliseconds since the page was opened, on a timer that nobody can set.
+pub fn page_timer_ms() -> f64 {
     window().performance().map_or(0.0, |performance| performance.now())
 }
 

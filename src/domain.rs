@@ -51,6 +51,11 @@ impl SneakerDrop {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
 
+    /// Whether nothing is left and nothing may come back.
+    pub fn is_sold_out(&self) -> bool {
+        self.available_stock == 0 && self.held_stock == 0
+    }
+
     /// The figures that a stock meter draws.
     pub fn stock(&self) -> StockLevel {
         StockLevel { total: self.total_stock, available: self.available_stock, held: self.held_stock }
@@ -253,6 +258,11 @@ pub enum Frame {
         now: DateTime<Utc>,
         /// Every drop.
         drops: Vec<SneakerDrop>,
+    },
+    /// Nothing happened for a while, and the line still stands.
+    Heartbeat {
+        /// The database's clock.
+        now: DateTime<Utc>,
     },
     /// A drop's stock changed.
     StockUpdated(StockUpdate),

@@ -8,12 +8,13 @@
 //! 3. `server::inventory`: the only code that changes stock;
 //! 4. `server::{catalog, feed, socket}`: from a committed change to every open tab;
 //! 5. `server::{rest, pages}` and [`api`]: the two ways in, over REST and over server functions;
-//! 6. [`live`] and [`clock`]: the browser's side of the socket, and of the server's clock;
+//! 6. [`live`], [`clock`] and [`actions`]: the browser's side of the socket, of the server's clock, and of a click;
 //! 7. [`app`], [`pages`], [`components`]: what people see.
 
 // A view is one type as deep as its page; optimised builds look through all of it.
 #![recursion_limit = "256"]
 
+pub mod actions;
 pub mod api;
 pub mod app;
 pub mod clock;
@@ -30,5 +31,7 @@ pub mod words;
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
+    // A panic says in the console what it was, rather than "unreachable".
+    console_error_panic_hook::set_once();
     leptos::mount::hydrate_body(app::App);
 }

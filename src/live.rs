@@ -5,7 +5,7 @@
 
 use crate::{
     api,
-    clock::Clock,
+    clock::{Clock, page_timer_ms},
     components::toasts::Toasts,
     domain::{
         Frame, LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User,
@@ -14,14 +14,15 @@ use crate::{
     error::DropError,
     words,
 };
-use chrono::{DateTime, Utc};
-use gloo_timers::future::TimeoutFuture;
-use leptos::{prelude::*, task::spawn_local};
+use gloo_timers::callback::{Interval, Timeout};
+use leptos::{ev, leptos_dom::helpers::WindowListenerHandle, prelude::*, task::spawn_local};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
+    rc::Rc,
 };
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Event, MessageEvent, WebSocket};
 
 /// What is true in the shop right now, for every component.
@@ -44,11 +45,13 @@ pub struct Live {
     /// The snapshot that the page is rendered from.
     pub first: OnceResource<Result<Snapshot, DropError>>,
     drops: RwSignal<BTreeMap<i64, ArcRwSignal<SneakerDrop>>>,
-    is_loaded: StoredValue<bool>,
+    /// Whether there is anything to show yet.
+    pub is_loaded: RwSignal<bool>,
+    /// Where to tell the visitor what happened by itself.
+    pub toasts: Toasts,
     /// Reservations known to be over, so that a late answer does not bring one back.
     settled: StoredValue<HashSet<i64>>,
-    toasts: Toasts,
-    reconnect_at_once: StoredValue<bool>,
+    is_woken: StoredValue<bool>,
 }
 
 /// How current the page is.
@@ -77,17 +80,17 @@ impl Live {
             origin: StoredValue::default(),
             first: OnceResource::new_blocking(api::snapshot()),
             drops: RwSignal::default(),
-            is_loaded: StoredValue::new(false),
+            is_loaded: RwSignal::new(false),
             settled: StoredValue::default(),
             toasts,
-            reconnect_at_once: StoredValue::new(false),
+            is_woken: StoredValue::new(false),
         }
     }
 
     /// Takes in the snapshot that the page is rendered from; later ones come by socket.
     pub fn load(self, snapshot: &Snapshot) {
-        if !self.is_loaded.get_value() {
-            self.is_loaded.set_value(true);
+        if !self.is_loaded.get_untracked() {
+            self.is_loaded.set(true);
             self.clock.set(snapshot.now);
             self.origin.set_value(snapshot.origin.clone());
             self.set_drops(&snapshot.drops);
@@ -95,15 +98,16 @@ impl Live {
         }
     }
 
-    /// Starts the clock and the socket; only in the browser, once the page is loaded.
+    /// Starts the clock and the socket; only in the browser, once the page is there.
     pub fn start(self) {
         self.clock.start();
-        let online = window_event_listener(leptos::ev::online, move |_| self.reconnect());
-        let offline = window_event_listener(leptos::ev::offline, move |_| self.reconnect());
-        on_cleanup(move || {
-            online.remove();
-            offline.remove();
-        });
+        let listeners = [
+            window_event_listener(ev::online, move |_| self.reconnect()),
+            window_event_listener(ev::offline, move |_| self.reconnect()),
+            // Another tab of this browser signed in or out.
+            window_event_listener(ev::storage, move |_| self.reconnect()),
+        ];
+        on_cleanup(move || listeners.into_iter().for_each(WindowListenerHandle::remove));
         spawn_local(self.stay_connected());
     }
 
@@ -132,8 +136,17 @@ impl Live {
         self.purchases.with(of_drop)
     }
 
-    /// Someone signed in, or nobody is any more.
-    pub fn set_visitor(self, visitor: Option<Visitor>) {
+    /// Someone signed in here, or nobody is any more: the socket belongs to somebody else, and so do other tabs.
+    pub fn change_visitor(self, visitor: Option<Visitor>) {
+        self.set_visitor(visitor);
+        self.reconnect();
+        if let Ok(Some(storage)) = window().local_storage() {
+            // Where storage is not to be had, other tabs learn of it when they reconnect.
+            let _ = storage.set_item(VISITOR_CHANGED, &page_timer_ms().to_string());
+        }
+    }
+
+    fn set_visitor(self, visitor: Option<Visitor>) {
         let (user, reservations, purchases) = match visitor {
             Some(visitor) => (Some(visitor.user), visitor.reservations, visitor.purchases),
             None => (None, vec![], vec![]),
@@ -192,13 +205,15 @@ impl Live {
         }
     }
 
-    /// Settles what has lapsed by the clock, without waiting for the server.
-    pub fn lapse(self, now: DateTime<Utc>) {
-        let lapsed: Vec<_> = self
-            .reservations
-            .with_untracked(|held| held.values().filter(|reservation| !reservation.is_held(now)).cloned().collect());
-        for reservation in lapsed {
-            self.apply(Reservation { status: ReservationStatus::Expired, ..reservation }, None);
+    /// Lets go of reservations that are over although the server has not said so.
+    pub fn lapse(self, is_over: impl Fn(&Reservation) -> bool) {
+        let is_over = |held: &BTreeMap<i64, Reservation>| held.values().filter(|held| is_over(held)).cloned().collect();
+        let over: Vec<_> = self.reservations.with_untracked(is_over);
+        for reservation in over {
+            self.reservations.update(|held| {
+                held.remove(&reservation.drop_id);
+            });
+            self.toasts.notice(words::lapsed(&reservation));
         }
     }
 
@@ -211,33 +226,29 @@ impl Live {
         }
     }
 
-    /// Closes the socket and opens another at once: whose it is has changed, or the network has.
+    /// Opens another socket at once: whose it is has changed, or the network has.
     pub fn reconnect(self) {
-        self.reconnect_at_once.set_value(true);
-        SOCKET.with_borrow(|socket| {
-            if let Some(socket) = socket {
-                // Closing a socket without a code has no way to fail.
-                let _ = socket.close();
-            }
-        });
+        self.is_woken.set_value(true);
+        wake();
     }
 
     fn receive(self, frame: Frame) {
         match frame {
             Frame::Snapshot { now, drops } => {
-                self.clock.sync(now);
+                self.clock.restart(now);
                 self.set_drops(&drops);
+                self.is_loaded.set(true);
                 self.connection.set(Connection::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
+            Frame::Heartbeat { now } => self.clock.read(now),
             Frame::StockUpdated(update) => {
-                self.clock.sync(update.now);
-                if let Some(drop) = self.drops.with_untracked(|drops| drops.get(&update.drop_id).cloned())
-                    && drop.with_untracked(|drop| drop.version < update.version)
-                {
-                    drop.update(|drop| {
-                        drop.apply(&update);
-                    });
+                if let Some(drop) = self.drops.with_untracked(|drops| drops.get(&update.drop_id).cloned()) {
+                    let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);
+                    drop.maybe_update(|drop| drop.apply(&update));
+                    if !was_sold_out && drop.with_untracked(SneakerDrop::is_sold_out) {
+                        self.toasts.notice(drop.with_untracked(|drop| words::sold_out(&drop.name)));
+                    }
                 }
             }
             Frame::PurchaseCompleted { drop_id, purchase_id, purchaser, purchased_at, .. } => {
@@ -278,50 +289,84 @@ impl Live {
     async fn stay_connected(self) {
         let mut attempt = 0;
         loop {
+            self.is_woken.set_value(false);
             let was_live = self.connect().await;
             attempt = if was_live { 0 } else { attempt + 1 };
             let is_online = window().navigator().on_line();
-            self.connection.set(if is_online { Connection::Reconnecting } else { Connection::Offline });
-            if !self.reconnect_at_once.get_value() || !is_online {
-                TimeoutFuture::new(backoff_ms(attempt, js_sys::Math::random())).await;
+            if self.is_woken.get_value() && is_online {
+                // Another socket was asked for; nothing is wrong with the line.
+                continue;
             }
-            self.reconnect_at_once.set_value(false);
+            self.connection.set(if is_online { Connection::Reconnecting } else { Connection::Offline });
+            let milliseconds = backoff_ms(attempt, js_sys::Math::random());
+            until_woken(|| drop(Timeout::new(milliseconds, wake).forget())).await;
         }
     }
 
-    /// Opens a socket and feeds on it until it closes. Returns whether it ever brought a snapshot.
+    /// Opens a socket and feeds on it until it closes, falls silent, or another is wanted. Returns whether it ever
+    /// brought a snapshot.
     async fn connect(self) -> bool {
         let url = format!("{}/ws", window().location().origin().unwrap_or_default().replacen("http", "ws", 1));
         let Ok(socket) = WebSocket::new(&url) else { return false };
         let before = self.resyncs.get_untracked();
-        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-            let text = event.data().as_string().unwrap_or_default();
-            match serde_json::from_str(&text) {
-                Ok(frame) => self.receive(frame),
-                // A newer server may say more than this page understands; what it knows it keeps.
-                Err(error) => leptos::logging::warn!("unknown frame: {error}"),
+        let heard_ms = Rc::new(Cell::new(page_timer_ms()));
+        let on_message = {
+            let heard_ms = heard_ms.clone();
+            Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+                heard_ms.set(page_timer_ms());
+                match serde_json::from_str(&event.data().as_string().unwrap_or_default()) {
+                    Ok(frame) => self.receive(frame),
+                    // A newer server may say more than this page understands; what it knows it keeps.
+                    Err(error) => leptos::logging::warn!("unknown frame: {error}"),
+                }
+            })
+        };
+        let on_close = Closure::<dyn FnMut(Event)>::new(|_| wake());
+        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        // A line can die without a word; the server's heartbeat tells a quiet one from a dead one.
+        let watchdog = Interval::new(WATCHDOG_MS, move || {
+            if page_timer_ms() - heard_ms.get() > SILENCE_MS {
+                wake();
             }
         });
-        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        SOCKET.set(Some(socket.clone()));
-        let closed = js_sys::Promise::new(&mut |resolve, _| {
-            let on_close = Closure::once_into_js(move |_: Event| {
-                // A promise's own resolve function does not throw.
-                let _ = resolve.call0(&JsValue::NULL);
-            });
-            socket.set_onclose(Some(on_close.unchecked_ref()));
-        });
-        // This promise is never rejected.
-        let _ = wasm_bindgen_futures::JsFuture::from(closed).await;
+        until_woken(|| socket.set_onclose(Some(on_close.as_ref().unchecked_ref()))).await;
+        drop(watchdog);
         socket.set_onmessage(None);
-        SOCKET.set(None);
+        socket.set_onclose(None);
+        // Closing a socket without a code has no way to fail.
+        let _ = socket.close();
         self.resyncs.get_untracked() != before
     }
 }
 
+/// The server says something every ten seconds; after more than two missed turns the line is dead.
+const SILENCE_MS: f64 = 25_000.0;
+
+/// How often a page listens for that silence.
+const WATCHDOG_MS: u32 = 5_000;
+
+/// The key in the browser's storage that tells its tabs of each other's signing in and out.
+const VISITOR_CHANGED: &str = "sneakdrop.visitor-changed";
+
 thread_local! {
-    /// The page's one socket. Not in [`Live`], which the server makes too, and drops on another thread.
-    static SOCKET: RefCell<Option<WebSocket>> = const { RefCell::new(None) };
+    /// Ends what [`Live::stay_connected`] waits for: a socket's life, or the pause before the next. Not in [`Live`],
+    /// which the server makes too and drops on another thread.
+    static WAKE: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+}
+
+fn wake() {
+    if let Some(resolve) = WAKE.take() {
+        // A promise's own resolve function does not throw.
+        let _ = resolve.call0(&JsValue::NULL);
+    }
+}
+
+/// Waits for [`wake`], once `arm` has made sure that it will come.
+async fn until_woken(arm: impl FnOnce()) {
+    let woken = js_sys::Promise::new(&mut |resolve, _| WAKE.set(Some(resolve)));
+    arm();
+    // This promise is never rejected.
+    let _ = JsFuture::from(woken).await;
 }
 
 /// How long to wait before the next attempt: doubling up to five seconds, spread by `random` in 0..1 so that ten thousand

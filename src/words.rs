@@ -46,6 +46,8 @@ pub const SIGN_IN: &str = "Sign in";
 pub const SIGN_IN_HINT: &str = "Pick a name. It stays with this browser, and no other can take it.";
 /// The dialog's field.
 pub const USERNAME: &str = "Username";
+/// What a name must be.
+pub const USERNAME_RULE: &str = "Username must be 1 to 32 characters that can be seen.";
 /// The dialog's button.
 pub const ENTER: &str = "Enter the drop";
 /// Closes the dialog.
@@ -224,6 +226,7 @@ fn lifetime_seconds(reservation: &Reservation) -> i64 {
 /// What went wrong and what to do next.
 pub fn error(error: &DropError) -> String {
     match error {
+        DropError::Invalid { field, .. } if field == "username" => USERNAME_RULE.into(),
         DropError::Invalid { field, expected } => format!("{field} {expected}."),
         DropError::MalformedBody(problem) => format!("The request could not be read: {problem}."),
         DropError::BodyTooLarge => "The body is larger than 64 KiB.".into(),

@@ -93,57 +93,9 @@ async fn drops_at_the_very_limits_are_created(db: PgPool) {
 #[sqlx::test]
 async fn a_bad_drop_is_refused_by_the_name_of_its_field(db: PgPool) {
     let shop = Shop::open(&db).await;
-    let sizes_with = |size: Value| json!({ "totalStock": null, "sizes": [size] });
-    let size = json!({ "label": "S", "stock": 1 });
-    let mut bad = vec![
-        ("totalStock", json!({ "sizes": [size] })),
-        ("sizes", json!({ "totalStock": null, "sizes": vec![size.clone(); 51] })),
-        ("sizes", json!({ "totalStock": null, "sizes": [{ "label": "S", "stock": 1_000_000 }, { "label": "M", "stock": 1 }] })),
-        ("sizes[1].label", json!({ "totalStock": null, "sizes": [size, { "label": " s ", "stock": 1 }] })),
-        ("sizes[0]", sizes_with(json!(5))),
-        ("sizes[0].label", sizes_with(json!({ "stock": 1 }))),
-        ("sizes[0].stock", sizes_with(json!({ "label": "S" }))),
-        ("priceCents", json!({ "priceCents": null })),
-        ("totalStock", json!({ "totalStock": null })),
-        ("endsAt", json!({ "startsAt": "2100-01-02T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z" })),
-        ("endsAt", json!({ "startsAt": "2100-01-02T00:00:00Z", "endsAt": "2100-01-02T00:00:00Z" })),
-        ("endsAt", json!({ "endsAt": "2000-01-01T00:00:00Z" })),
-    ];
-    let mut refuse = |field: &'static str, values: &[Value]| {
-        bad.extend(values.iter().map(|value| (field, json!({ field: value }))));
-    };
-    let not_integers = [json!(1.5), json!("5"), json!(true), json!(1e30), json!(9_223_372_036_854_775_808_u64), json!([1])];
-    refuse("name", &[json!(null), json!(""), json!(" \t "), json!("x".repeat(101)), json!("a\nb"), json!("a\0"), json!(5)]);
-    for field in ["priceCents", "price_cents", "totalStock", "total_stock", "limitPerUser", "limit_per_user"] {
-        refuse(field, &not_integers);
-        refuse(field, &[json!(-1)]);
-    }
-    for field in ["totalStock", "total_stock", "limitPerUser", "limit_per_user"] {
-        refuse(field, &[json!(0), json!(1_000_001)]);
-    }
-    refuse("priceCents", &[json!(100_000_001)]);
-    refuse("sizes", &[json!([]), json!({}), json!("S")].map(|sizes| json!({ "replaces": sizes })));
-    refuse("imageUrl", &[json!(""), json!("http://cdn.test/a"), json!("//cdn.test/a"), json!("javascript:alert(1)"), json!("a.svg"), json!(5), json!(format!("/{}", "a".repeat(2_048)))]);
-    for field in ["startsAt", "starts_at", "start_time", "endsAt", "ends_at", "end_time"] {
-        refuse(field, &[json!("tomorrow"), json!("2100-01-01"), json!(4_102_444_800_i64), json!("")]);
-    }
-    for price in [json!(-1), json!(0.001), json!("1,50"), json!("abc"), json!(1_000_000.01), json!({}), json!("")] {
-        bad.push(("price", json!({ "priceCents": null, "price": price })));
-    }
-    for label in [json!(" "), json!("x".repeat(21)), json!("a\u{7}"), json!(9)] {
-        bad.push(("sizes[0].label", sizes_with(json!({ "label": label, "stock": 1 }))));
-    }
-    for stock in [json!(0), json!(-1), json!(1_000_001), json!("1"), json!(1.5)] {
-        bad.push(("sizes[0].stock", sizes_with(json!({ "label": "S", "stock": stock }))));
-    }
-
-    for (index, (field, changes)) in bad.into_iter().enumerate() {
-        let mut body = new_drop(&changes);
-        if let Some(sizes) = body["sizes"].get_mut("replaces").map(Value::take) {
-            body["totalStock"] = Value::Null;
-            body["sizes"] = sizes;
-        }
+    for (index, (field, changes)) in bad_drops().into_iter().enumerate() {
         let path = ["/api/drops", "/api/drops/create"][index % 2];
+        let body = new_drop(&changes);
         let answer = shop.post(path, ADMIN_TOKEN, body.clone()).await;
         assert_eq!((answer.status, answer.code()), (400, "invalid_field"), "{body}: {}", answer.text);
         assert_eq!(answer.json["field"], field, "{body}: {}", answer.text);
@@ -152,6 +104,65 @@ async fn a_bad_drop_is_refused_by_the_name_of_its_field(db: PgPool) {
     assert_eq!(number(&db, "select count(*) from drops").await, 0);
     assert_eq!(shop.get("/api/drops").await.expect(200).json, json!({ "drops": [] }));
     shop.close().await;
+}
+
+/// What may be wrong with a drop: the field at fault, and the fields that differ from a fine one.
+fn bad_drops() -> Vec<(&'static str, Value)> {
+    let (past, soon, later) = ("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z", "2100-01-02T00:00:00Z");
+    let sizes = |sizes: Value| json!({ "totalStock": null, "sizes": sizes });
+    let s = json!({ "label": "S", "stock": 1 });
+    let mut bad = vec![
+        ("priceCents", json!({ "priceCents": null })),
+        ("totalStock", json!({ "totalStock": null })),
+        ("totalStock", json!({ "sizes": [s] })),
+        ("endsAt", json!({ "startsAt": later, "endsAt": soon })),
+        ("endsAt", json!({ "startsAt": later, "endsAt": later })),
+        ("endsAt", json!({ "endsAt": past })),
+        ("sizes", sizes(json!([]))),
+        ("sizes", sizes(json!({}))),
+        ("sizes", sizes(json!("S"))),
+        ("sizes", sizes(json!(vec![&s; 51]))),
+        ("sizes", sizes(json!([{ "label": "S", "stock": 1_000_000 }, { "label": "M", "stock": 1 }]))),
+        ("sizes[0]", sizes(json!([5]))),
+        ("sizes[0].label", sizes(json!([{ "stock": 1 }]))),
+        ("sizes[0].stock", sizes(json!([{ "label": "S" }]))),
+        ("sizes[1].label", sizes(json!([s, { "label": " s ", "stock": 1 }]))),
+    ];
+    for label in [json!(" "), json!("x".repeat(21)), json!("a\u{7}"), json!(9)] {
+        bad.push(("sizes[0].label", sizes(json!([{ "label": label, "stock": 1 }]))));
+    }
+    for stock in [json!(0), json!(-1), json!(1_000_001), json!("1"), json!(1.5)] {
+        bad.push(("sizes[0].stock", sizes(json!([{ "label": "S", "stock": stock }]))));
+    }
+    for name in [json!(null), json!(""), json!(" \t "), json!("x".repeat(101)), json!("a\nb"), json!("a\0"), json!(5)] {
+        bad.push(("name", json!({ "name": name })));
+    }
+    for price in [json!(-1), json!(0.001), json!("1,50"), json!("abc"), json!(1_000_000.01), json!({}), json!("")] {
+        bad.push(("price", json!({ "priceCents": null, "price": price })));
+    }
+    for url in ["", "http://cdn.test/a", "//cdn.test/a", "javascript:alert(1)", "a.svg", &"/a".repeat(1_025)] {
+        bad.push(("imageUrl", json!({ "imageUrl": url })));
+    }
+    bad.push(("imageUrl", json!({ "imageUrl": 5 })));
+    for field in ["startsAt", "starts_at", "start_time", "endsAt", "ends_at", "end_time"] {
+        for moment in [json!("tomorrow"), json!("2100-01-01"), json!(4_102_444_800_i64), json!("")] {
+            bad.push((field, json!({ field: moment })));
+        }
+    }
+    let no_integers = [json!(1.5), json!("5"), json!(true), json!(1e30), json!(u64::MAX), json!([1]), json!(-1)];
+    for (field, instead_of, least, most) in [
+        ("priceCents", "", 0, 100_000_000),
+        ("price_cents", "priceCents", 0, 100_000_000),
+        ("totalStock", "", 1, 1_000_000),
+        ("total_stock", "totalStock", 1, 1_000_000),
+        ("limitPerUser", "", 1, 1_000_000),
+        ("limit_per_user", "", 1, 1_000_000),
+    ] {
+        for number in no_integers.iter().chain(&[json!(least - 1), json!(most + 1)]) {
+            bad.push((field, json!({ instead_of: null, field: number })));
+        }
+    }
+    bad
 }
 
 #[sqlx::test]
@@ -182,7 +193,18 @@ async fn unreadable_bodies_are_refused_by_every_call(db: PgPool) {
             let request = shop.request(method.clone(), path).bearer_auth(&alice.token);
             Answer::to(request.header(header::CONTENT_TYPE, content_type).body(body)).await
         };
-        for malformed in [&b"{"[..], b"{\"userId\":}", b"nonsense", b"[]", b"\"text\"", b"5", b"null", b"{\"a\":\"\xff\"}", b"{\"a\":\"\\ud800\"}", &deep] {
+        for malformed in [
+            &b"{"[..],
+            b"{\"userId\":}",
+            b"nonsense",
+            b"[]",
+            b"\"text\"",
+            b"5",
+            b"null",
+            b"{\"a\":\"\xff\"}",
+            b"{\"a\":\"\\ud800\"}",
+            &deep,
+        ] {
             send(json_of(malformed.to_vec())).await.refuses(400, "malformed_body");
         }
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
@@ -233,21 +255,30 @@ async fn ids_are_whole_positive_numbers_wherever_they_stand(db: PgPool) {
     }
 
     let in_body = [
-        json!(-1), json!(0), json!(1.5), json!("1"), json!(true), json!([1]), json!({}), json!(1e3), json!(1e30),
+        json!(-1),
+        json!(0),
+        json!(1.5),
+        json!("1"),
+        json!(true),
+        json!([1]),
+        json!({}),
+        json!(1e3),
+        json!(1e30),
         json!(9_223_372_036_854_775_808_u64),
     ];
-    for (path, field) in [
-        ("/api/drops/reserve", "dropId"),
-        ("/api/drops/reserve", "drop_id"),
-        ("/api/drops/purchase", "reservationId"),
-        ("/api/drops/purchase", "reservation_id"),
-        ("/api/drops/reserve", "userId"),
-        ("/api/drops/purchase", "user_id"),
-        ("/api/drops/1/reserve", "userId"),
-        ("/api/drops/1/purchase", "userId"),
+    for (path, field, canonical) in [
+        ("/api/drops/reserve", "dropId", ""),
+        ("/api/drops/reserve", "drop_id", "dropId"),
+        ("/api/drops/purchase", "reservationId", ""),
+        ("/api/drops/purchase", "reservation_id", "reservationId"),
+        ("/api/drops/reserve", "userId", ""),
+        ("/api/drops/purchase", "user_id", ""),
+        ("/api/drops/1/reserve", "userId", ""),
+        ("/api/drops/1/purchase", "userId", ""),
     ] {
         for id in &in_body {
-            let answer = shop.post(path, &alice.token, json!({ field: id })).await.refuses(400, "invalid_field");
+            let body = json!({ "dropId": drop_id, "reservationId": 1, canonical: null, field: id });
+            let answer = shop.post(path, &alice.token, body).await.refuses(400, "invalid_field");
             assert_eq!(answer.json["field"], field, "{id}");
         }
     }
@@ -443,8 +474,17 @@ async fn a_username_is_one_account_whatever_its_case_or_composition(db: PgPool) 
         }
     }
     for bad in [
-        json!(null), json!(""), json!("   "), json!("x".repeat(33)), json!("a\nb"), json!("a\0b"), json!("\u{200b}"),
-        json!("evil\u{202e}ecila"), json!(5), json!(["alice"]), json!({}),
+        json!(null),
+        json!(""),
+        json!("   "),
+        json!("x".repeat(33)),
+        json!("a\nb"),
+        json!("a\0b"),
+        json!("\u{200b}"),
+        json!("evil\u{202e}ecila"),
+        json!(5),
+        json!(["alice"]),
+        json!({}),
     ] {
         let answer = get_or_create(&shop, json!({ "username": bad })).await.refuses(400, "invalid_field");
         assert_eq!(answer.json["field"], "username", "{bad}");
@@ -592,9 +632,10 @@ async fn a_plain_form_is_sent_back_to_its_page_with_the_error(db: PgPool) {
     let drop = format!("drop_id={drop_id}");
 
     let location = |answer: Answer| answer.expect(302).header("location").to_owned();
-    assert_eq!(location(alice.submit("sign_in", "username=alice", &page).await), page);
-    assert_eq!(location(alice.submit("reserve", &drop, &page).await), page);
-    assert_eq!(location(alice.submit("give_back", &drop, &page).await), page);
+    for (function, form) in [("sign_in", "username=alice"), ("reserve", &*drop), ("give_back", &*drop)] {
+        // Leptos leaves the question mark of the query that it cleans.
+        assert_eq!(location(alice.submit(function, form, &page).await).trim_end_matches('?'), page);
+    }
     shop.reserve(&bob, drop_id).await.expect(201);
     // What an earlier error left in the address does not pile up.
     for referer in [page.clone(), format!("{page}?__path=%2Frpc%2Freserve&__err=InNvbGRfb3V0Ig==#top")] {
@@ -648,9 +689,12 @@ async fn another_sites_page_changes_nothing_in_a_visitors_name(db: PgPool) {
         let form = "application/x-www-form-urlencoded";
         request.header(header::COOKIE, &cookie).header(header::CONTENT_TYPE, form).body(format!("drop_id={drop_id}"))
     };
-    let rest = |origin: &str| shop.request(Method::POST, &path).header(header::ORIGIN, origin).header(header::COOKIE, &cookie);
+    let rest =
+        |origin: &str| shop.request(Method::POST, &path).header(header::ORIGIN, origin).header(header::COOKIE, &cookie);
     let own = shop.url("");
-    for foreign in ["http://evil.test", "https://evil.test", "null", &format!("{own}.evil.test"), "http://127.0.0.1", ""] {
+    for foreign in
+        ["http://evil.test", "https://evil.test", "null", &format!("{own}.evil.test"), "http://127.0.0.1", ""]
+    {
         Answer::to(rpc(foreign)).await.refuses(403, "forbidden");
         Answer::to(rest(foreign)).await.refuses(403, "forbidden");
     }
@@ -746,7 +790,7 @@ async fn every_answer_has_the_headers_that_keep_browsers_safe(db: PgPool) {
         }
         let policy = answer.header("content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
-        assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval'") || policy.contains("'wasm-unsafe-eval'"));
+        assert!(!policy.contains("'unsafe-inline'") && !policy.contains("'unsafe-eval'"), "{path}: {policy}");
         assert_eq!(answer.header("strict-transport-security"), "", "{path}");
     }
     let secure = Answer::to(shop.request(Method::GET, "/").header("x-forwarded-proto", "https")).await;
@@ -761,7 +805,8 @@ async fn each_page_has_a_nonce_of_its_own_and_no_script_without_it(db: PgPool) {
     for _ in 0..2 {
         let page = shop.get("/").await.expect(200);
         let policy = page.header("content-security-policy");
-        let nonce = policy.split_once("'nonce-").and_then(|(_, rest)| rest.split_once('\'')).expect("a nonce").0.to_owned();
+        let nonce =
+            policy.split_once("'nonce-").and_then(|(_, rest)| rest.split_once('\'')).expect("a nonce").0.to_owned();
         let with_nonce = page.text.matches(&format!("nonce=\"{nonce}\"")).count();
         let scripts = page.text.matches("<script").count();
         assert!(scripts > 0 && with_nonce >= scripts, "{scripts} scripts, {with_nonce} nonces");
@@ -824,7 +869,8 @@ async fn a_database_that_falls_silent_is_told_and_found_again(db: PgPool) {
     proxy.set(Line::Open);
     sells_again(&shop, drop_id, &alice).await;
     shop.agrees_with_the_database().await;
-    shop.close().await;
+    shop.crash();
+    support::assert_balanced(&db).await;
 }
 
 #[sqlx::test]
@@ -940,4 +986,3 @@ impl<'a> Browser<'a> {
         request.header(header::CONTENT_TYPE, content_type).body(form.to_owned())
     }
 }
-

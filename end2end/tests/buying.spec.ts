@@ -114,6 +114,10 @@ test("a pair that is given back is there for everybody at once", async ({ page, 
   await expect(card(other, "Slab Skate").getByRole("button", { name: "Complete purchase" })).toBeVisible();
   await card(other, "Slab Skate").getByRole("button", { name: "Complete purchase" }).click();
   await expect(card(page, "Slab Skate").getByText("Sold out")).toBeVisible();
+  await expect(toast(page, "Slab Skate is sold out.")).toBeVisible();
+  // The buyer's card has moved to another section meanwhile.
+  await expect(toast(other, /^Order \d{6}\. The pair is yours\.$/)).toBeVisible();
+  await expect(card(other, "Slab Skate").getByRole("link", { name: "View purchase" })).toBeVisible();
   const over = page.getByRole("region", { name: "Sold out or ended" });
   await expect(over.getByRole("article", { name: "Slab Skate" })).toBeVisible();
 });

@@ -33,6 +33,20 @@ test("a taken name says so and what to do, and no second browser becomes alice",
   expect(complaints.splice(0)).toEqual([expect.stringContaining("409")]);
 });
 
+test("signing in and out is for every tab of the browser", async ({ context, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner" });
+  const [first, second] = [await context.newPage(), await context.newPage()];
+  await open(first);
+  await open(second, `/drops/${drop}`);
+  await signIn(first, "nina");
+  await expect(second.getByRole("banner").getByText("nina")).toBeVisible();
+  await card(second, "Volt Runner").getByRole("button", { name: "Reserve" }).click();
+  await expect(card(first, "Volt Runner").getByRole("button", { name: "Complete purchase" })).toBeVisible();
+  await second.getByRole("button", { name: "Sign out" }).click();
+  await expect(first.getByRole("banner").getByRole("button", { name: "Sign in" })).toBeVisible();
+  await expect(card(first, "Volt Runner").getByRole("button", { name: "Sign in to reserve" })).toBeVisible();
+});
+
 test("the prompt keeps the page visible behind it, and closes without an answer", async ({ page, shop }) => {
   await shop.createDrop({ name: "Volt Runner" });
   await open(page);

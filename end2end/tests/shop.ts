@@ -224,6 +224,6 @@ export function card(page: Page, name: string): Locator {
   return page.getByRole("article", { name });
 }
 
-export function toast(page: Page, text: string): Locator {
+export function toast(page: Page, text: string | RegExp): Locator {
   return page.getByRole("region", { name: "Messages" }).getByText(text);
 }

@@ -1,26 +1,25 @@
 //! One drop: its picture, its stock, and the one thing to do about it.
 
-use super::{countdown::Countdown, icons::Check, sign_in::SignInButton, stock_meter::StockMeter, toasts::Toasts};
+use super::{countdown::Countdown, icons::Check, sign_in::SignInButton, stock_meter::StockMeter};
 use crate::{
-    api,
+    actions::{Actions, DropActions},
     clock::milliseconds_until,
     domain::{CardState, LATEST_PURCHASERS, Purchase, Purchaser, Reservation, SneakerDrop},
-    error::DropError,
     live::Live,
     words,
 };
 use leptos::{form::ActionForm, html, prelude::*};
 use leptos_router::components::A;
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
 
-/// What to do about a drop, shared by the parts of its card.
+/// What the parts of a card share.
 #[derive(Clone, Copy)]
 struct Card {
     id: i64,
     drop: RwSignal<SneakerDrop>,
     state: Memo<CardState>,
-    reserve: ServerAction<api::Reserve>,
-    purchase: ServerAction<api::Purchase>,
-    give_back: ServerAction<api::GiveBack>,
+    actions: DropActions,
 }
 
 /// A drop's card. On the drop's own page it is the page's heading.
@@ -35,22 +34,19 @@ pub fn DropCard(
     let live = expect_context::<Live>();
     let drop = RwSignal::from(drop);
     let SneakerDrop { id, name, price_cents, image_url, limit_per_user, .. } = drop.get_untracked();
+    let actions = expect_context::<Actions>().of(id);
     let state = Memo::new(move |_| {
         let (reservation, purchases) = (live.reservation(id), live.purchases_of(id));
         let signed_in = live.user.with(Option::is_some);
-        let now = live.clock.now();
+        let now = match &reservation {
+            // The server decides about a purchase that was asked for in time.
+            Some(reservation) if actions.purchasing.get() => reservation.created_at,
+            _ => live.clock.now(),
+        };
         drop.with(|drop| CardState::at(now, drop, signed_in, reservation.as_ref(), &purchases))
     });
-    let card = Card {
-        id,
-        drop,
-        state,
-        reserve: ServerAction::new(),
-        purchase: ServerAction::new(),
-        give_back: ServerAction::new(),
-    };
+    let card = Card { id, drop, state, actions };
     let article = NodeRef::<html::Article>::new();
-    card.answer();
     card.keep_focus(article);
 
     let name_id = format!("drop-{id}");
@@ -107,91 +103,38 @@ fn state_name(state: &CardState) -> &'static str {
 }
 
 impl Card {
-    /// Turns the server's answers into state and toasts.
-    fn answer(self) {
-        let live = expect_context::<Live>();
-        let toasts = expect_context::<Toasts>();
-        let refused = move |error: DropError| {
-            if error == DropError::Unauthorized {
-                live.set_visitor(None);
-            }
-            toasts.error(error.to_string());
-        };
-        Effect::new(move || match self.reserve.value().get() {
-            Some(Ok(reservation)) => {
-                toasts.success(words::reserved(&reservation));
-                live.apply(reservation, None);
-            }
-            Some(Err(error)) => refused(error),
-            None => {}
-        });
-        Effect::new(move || match self.purchase.value().get() {
-            Some(Ok(purchase)) => {
-                toasts.success(words::bought(&purchase));
-                live.add_purchase(purchase);
-            }
-            Some(Err(error)) => {
-                if error == DropError::ReservationExpired {
-                    live.lapse(live.clock.now_untracked());
-                }
-                refused(error);
-            }
-            None => {}
-        });
-        Effect::new(move || match self.give_back.value().get() {
-            Some(Ok(())) => {
-                live.give_back(self.id);
-                toasts.success(words::GIVEN_BACK.into());
-            }
-            Some(Err(error)) => refused(error),
-            None => {}
-        });
-        Effect::new(move |before: Option<CardState>| {
-            let now = self.state.get();
-            if now == CardState::SoldOut && matches!(before, Some(CardState::Open | CardState::AllReserved)) {
-                toasts.notice(self.drop.with_untracked(|drop| words::sold_out(&drop.name)));
-            }
-            now
-        });
-    }
-
     /// The action that was just used leaves the page; focus moves on to the next one instead of to nowhere.
     fn keep_focus(self, article: NodeRef<html::Article>) {
-        let is_used =
-            move || self.reserve.pending().get() || self.purchase.pending().get() || self.give_back.pending().get();
-        let used = StoredValue::new(false);
-        Effect::new(move || {
-            if is_used() {
-                used.set_value(true);
-            }
-        });
+        let was_used = self.actions.was_used;
         Effect::new(move || {
             self.state.track();
-            if used.get_value() {
-                used.set_value(false);
-                request_animation_frame(move || {
-                    let next = article.get_untracked().and_then(|article| {
-                        article.query_selector(".action button:not(:disabled), .action a").ok().flatten()
-                    });
-                    let is_nowhere = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
-                    if let Some(next) = next.filter(|_| is_nowhere) {
-                        use wasm_bindgen::JsCast;
-                        // An element that takes no focus leaves it where it is.
-                        let _ = next.unchecked_into::<web_sys::HtmlElement>().focus();
-                    }
-                });
+            if self.actions.is_busy() || !was_used.get_value() {
+                return;
             }
+            request_animation_frame(move || {
+                // By now the drop may have moved to another section; its new card goes through this too.
+                let Some(article) = article.try_get_untracked().flatten() else { return };
+                was_used.set_value(false);
+                let next = article.query_selector(".action button:not(:disabled), .action a").ok().flatten();
+                let is_nowhere = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
+                if let Some(next) = next.filter(|_| is_nowhere) {
+                    // An element that takes no focus leaves it where it is.
+                    let _ = next.unchecked_into::<HtmlElement>().focus();
+                }
+            });
         });
     }
 
-    /// `even` or `odd` after a change of stock, so that each change restarts the pulse; nothing before the first.
+    /// `even` or `odd` after a change of stock elsewhere, so that each change restarts the pulse; nothing before the first.
     fn pulse(self) -> impl Fn() -> Option<&'static str> + Clone {
         let drop = self.drop;
         let version = Memo::new(move |_| drop.with(|drop| drop.version));
         let pulses = RwSignal::new(0_u32);
+        let is_mine = move || untrack(|| self.actions.is_busy());
         Effect::new(move |before: Option<i64>| {
             let version = version.get();
-            if before.is_some_and(|before| before != version) {
+            let is_elsewhere = before.is_some_and(|before| before != version) && !is_mine();
+            if is_elsewhere {
                 pulses.update(|pulses| *pulses += 1);
             }
             version
@@ -227,22 +170,20 @@ impl Card {
     }
 
     fn reserve_form(self, class: &'static str, label: &'static str) -> impl IntoView {
-        let pending = self.reserve.pending();
+        let reserving = self.actions.reserving;
         view! {
-            <ActionForm action=self.reserve>
+            <ActionForm action=self.actions.reserve>
                 <input type="hidden" name="drop_id" value=self.id />
                 <Sizes drop=self.drop />
-                <button type="submit" class=class disabled=move || pending.get()>
-                    {move || if pending.get() { words::RESERVING } else { label }}
+                <button type="submit" class=class disabled=move || reserving.get()>
+                    {move || if reserving.get() { words::RESERVING } else { label }}
                 </button>
             </ActionForm>
         }
     }
 
     fn held(self, reservation: Reservation) -> impl IntoView {
-        let purchasing = self.purchase.pending();
-        let giving_back = self.give_back.pending();
-        let is_busy = move || purchasing.get() || giving_back.get();
+        let actions = self.actions;
         let size = self.drop.with_untracked(SneakerDrop::has_size_choice).then(|| reservation.size.clone());
         view! {
             <div class="held-pair">
@@ -252,15 +193,15 @@ impl Card {
                     <span>{words::RESERVED_FOR_YOU}</span>
                 </p>
             </div>
-            <ActionForm action=self.purchase>
+            <ActionForm action=actions.purchase>
                 <input type="hidden" name="drop_id" value=self.id />
-                <button type="submit" class="primary" disabled=is_busy>
-                    {move || if purchasing.get() { words::COMPLETING } else { words::COMPLETE_PURCHASE }}
+                <button type="submit" class="primary" disabled=move || actions.is_busy()>
+                    {move || if actions.purchasing.get() { words::COMPLETING } else { words::COMPLETE_PURCHASE }}
                 </button>
             </ActionForm>
-            <ActionForm action=self.give_back>
+            <ActionForm action=actions.give_back>
                 <input type="hidden" name="drop_id" value=self.id />
-                <button type="submit" class="quiet" disabled=is_busy>
+                <button type="submit" class="quiet" disabled=move || actions.is_busy()>
                     {words::GIVE_IT_BACK}
                 </button>
             </ActionForm>
@@ -360,7 +301,7 @@ pub fn PurchaserRow(
     let ago = Memo::new(move |_| words::ago(purchaser.purchased_at, live.clock.now()));
     view! {
         <li>
-            <b>{purchaser.username}</b>
+            <bdi>{purchaser.username}</bdi>
             " · "
             <span>{move || ago.get()}</span>
         </li>

@@ -29,7 +29,7 @@ pub fn Header() -> impl IntoView {
             </nav>
             <ConnectionStatus />
             <div class="visitor">
-                <Loaded>
+                <Loaded is_aside=true>
                     <VisitorBadge />
                 </Loaded>
             </div>
@@ -45,15 +45,14 @@ fn VisitorBadge() -> impl IntoView {
     let sign_out = ServerAction::<api::SignOut>::new();
     Effect::new(move || match sign_out.value().get() {
         Some(Ok(())) => {
-            live.set_visitor(None);
-            live.reconnect();
+            live.change_visitor(None);
         }
         Some(Err(error)) => toasts.error(error.to_string()),
         None => {}
     });
     move || match live.user.get() {
         Some(user) => Either::Left(view! {
-            <span class="username">{user.username}</span>
+            <bdi class="username">{user.username}</bdi>
             <ActionForm action=sign_out>
                 <button type="submit" class="quiet">
                     {words::SIGN_OUT}

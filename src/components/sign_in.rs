@@ -26,7 +26,7 @@ pub fn SignInButton(
 #[component]
 pub fn SignInDialog() -> impl IntoView {
     view! {
-        <Loaded>
+        <Loaded is_aside=true>
             <SignInForm />
         </Loaded>
     }
@@ -36,11 +36,11 @@ pub fn SignInDialog() -> impl IntoView {
 fn SignInForm() -> impl IntoView {
     let live = expect_context::<Live>();
     let sign_in = ServerAction::<api::SignIn>::new();
+    let pending = sign_in.pending();
     let error = move || sign_in.value().with(|answer| answer.as_ref()?.as_ref().err().map(ToString::to_string));
     Effect::new(move || {
         if let Some(Ok(visitor)) = sign_in.value().get() {
-            live.set_visitor(Some(visitor));
-            live.reconnect();
+            live.change_visitor(Some(visitor));
         }
     });
     view! {
@@ -66,7 +66,7 @@ fn SignInForm() -> impl IntoView {
                     <p id="username-error" class="field-error" role="alert">
                         {error}
                     </p>
-                    <button type="submit" class="primary" disabled=move || sign_in.pending().get()>
+                    <button type="submit" class="primary" disabled=move || pending.get()>
                         {words::ENTER}
                     </button>
                 </ActionForm>

@@ -1,6 +1,6 @@
 //! Usernames and what their owners have going on.
 
-use super::{AppState, database::fault, session::Caller};
+use super::{AppState, database::bounded, session::Caller};
 use crate::{
     domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor},
     error::DropError,
@@ -28,17 +28,13 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
          returning id, username",
         username,
         key
-    )
-    .fetch_optional(&state.pool)
-    .await
-    .map_err(fault)?;
+    );
+    let created = bounded(created.fetch_optional(&state.pool)).await?;
     if let Some(user) = created {
         return Ok(Account { user, is_callers: true });
     }
-    let user = sqlx::query_as!(User, "select id, username from users where username_key = $1", key)
-        .fetch_one(&state.pool)
-        .await
-        .map_err(fault)?;
+    let user = sqlx::query_as!(User, "select id, username from users where username_key = $1", key);
+    let user = bounded(user.fetch_one(&state.pool)).await?;
     let is_callers = caller.holds(&user);
     Ok(Account { user, is_callers })
 }
@@ -46,7 +42,7 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
 /// Whether a user exists, for those who may name one.
 pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropError> {
     let found = sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user_id);
-    found.fetch_one(pool).await.map_err(fault)
+    bounded(found.fetch_one(pool)).await
 }
 
 /// A visitor's active reservations and newest purchases.
@@ -58,10 +54,8 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
            from reservations r join drop_sizes s on s.id = r.size_id
            where r.user_id = $1 and r.status = 'active' and r.expires_at > clock_timestamp()"#,
         user.id
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(fault)?;
+    );
+    let reservations = bounded(reservations.fetch_all(pool)).await?;
     let purchases = sqlx::query_as!(
         Purchase,
         "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label as size, p.price_cents, p.created_at
@@ -69,31 +63,33 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
          where p.user_id = $1 order by p.id desc limit $2",
         user.id,
         LISTED_PURCHASES
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(fault)?;
+    );
+    let purchases = bounded(purchases.fetch_all(pool)).await?;
     Ok(Visitor { user, reservations, purchases })
 }
 
-/// The name as it is shown and the key by which it is unique: NFKC, so that look-alikes of the same letters are one
-/// name, and lower case.
+/// The name as it is shown, and the key by which it is unique: NFKC and lower case, without what cannot be seen, so that
+/// names that look the same are the same.
 fn normalise(username: &str) -> Result<(String, String), DropError> {
-    let expected = || DropError::invalid("username", "must be 1 to 32 characters without control characters");
     let shown: String = username.trim().nfkc().collect();
     let shown = shown.trim();
-    // A name that shows nothing, or turns the text around it, is someone else's name in disguise.
-    let is_shown = |c: char| !c.is_whitespace() && !is_invisible(c);
+    let visible: String = shown.chars().filter(|c| !is_invisible(*c)).collect();
+    let key = visible.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase().replace('ς', "σ");
+    // Two joiners belong to the spelling of some languages.
     let is_fine = |c: char| !c.is_control() && (!is_invisible(c) || matches!(c, '\u{200c}' | '\u{200d}'));
-    if shown.chars().count() > USERNAME_MAX_CHARS || !shown.chars().all(is_fine) || !shown.chars().any(is_shown) {
-        return Err(expected());
+    if key.is_empty() || shown.chars().count() > USERNAME_MAX_CHARS || !shown.chars().all(is_fine) {
+        return Err(DropError::invalid("username", "must be 1 to 32 characters that can be seen"));
     }
-    Ok((shown.into(), shown.to_lowercase()))
+    Ok((shown.into(), key))
 }
 
-/// Formatting characters without a glyph: soft hyphen, zero-width and bidirectional controls, byte order mark.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// Characters without a glyph of their own: fillers, joiners, variation selectors, tags, and those that turn the
+/// direction of the text around them. Unicode calls most of them "default ignorable".
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -104,13 +100,17 @@ mod tests {
     fn names_are_trimmed_and_one_name_whatever_its_case_or_composition() {
         assert_eq!(normalise("  Zoë ").expect("fine"), ("Zoë".into(), "zoë".into()));
         assert_eq!(normalise("Zoe\u{308}").expect("fine").1, normalise("ZOË").expect("fine").1);
+        assert_eq!(normalise("ali\u{200d}ce").expect("fine").1, "alice");
+        assert_eq!(normalise("a  b").expect("fine").1, normalise("A B").expect("fine").1);
+        assert_eq!(normalise("ΟΔΟΣ").expect("fine").1, normalise("οδοσ").expect("fine").1);
         assert_eq!(normalise("李小龍").expect("fine").0, "李小龍");
         assert_eq!(normalise(&"é".repeat(32)).expect("fine").0.chars().count(), 32);
     }
 
     #[test]
     fn names_that_show_nothing_or_deceive_are_refused() {
-        for bad in ["", "   ", "\u{200b}", "\u{200d}", "a\nb", "a\0", "evil\u{202e}ecila", &"x".repeat(33)] {
+        for bad in ["", "   ", "\u{200b}", "\u{200d}", "\u{3164}", "a\nb", "a\0", "evil\u{202e}ecila", &"x".repeat(33)]
+        {
             assert!(normalise(bad).is_err(), "{bad:?}");
         }
     }

@@ -15,11 +15,9 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use std::{
-    collections::BTreeMap,
-    sync::{
-        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicI64, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -27,8 +25,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub struct Catalog {
     drops: RwLock<BTreeMap<i64, Entry>>,
-    /// Database clock minus ours, in microseconds.
-    clock_offset_us: AtomicI64,
+    clock: Mutex<DatabaseClock>,
     changed: Notify,
 }
 
@@ -44,15 +41,15 @@ struct Entry {
 struct Pending {
     is_new: bool,
     reason: Option<Reason>,
-    /// Stock by size as it was last sent.
-    sent: Vec<i32>,
+    /// The sizes that moved, even if they are back where they were: a socket may have come in between.
+    moved_sizes: BTreeSet<String>,
     purchases: Vec<Purchaser>,
 }
 
 impl Catalog {
-    /// The database's time, as far as we know: its offset from our clock is measured with each reconciliation.
+    /// The database's time, as far as we know: it is read with each reconciliation.
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now() + TimeDelta::microseconds(self.clock_offset_us.load(Ordering::Relaxed))
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).now()
     }
 
     /// Every drop, in the order of their start.
@@ -117,7 +114,7 @@ impl Catalog {
             self.read().values().map(|entry| (entry.drop.id, entry.drop.version)).unzip();
         let mut connection = pool.acquire().await.map_err(fault)?;
 
-        let before = Utc::now();
+        let asked = Instant::now();
         let rows = sqlx::query!(
             r#"select clock_timestamp() as "now!", d.id as "id?", d.name as "name?", d.price_cents as "price_cents?",
                       d.image_url, d.limit_per_user, d.version as "version?", d.starts_at as "starts_at?", d.ends_at,
@@ -136,13 +133,11 @@ impl Catalog {
         .fetch_all(&mut *connection)
         .await
         .map_err(fault)?;
-        let after = Utc::now();
+        let answered = Instant::now();
 
         let mut fresh: BTreeMap<i64, SneakerDrop> = BTreeMap::new();
         for row in rows {
-            // Half the round trip is the best guess of when the database looked at its clock.
-            let offset = row.now - (before + (after - before) / 2);
-            self.clock_offset_us.store(offset.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
+            self.clock.lock().unwrap_or_else(PoisonError::into_inner).read(row.now, asked, answered);
             let (Some(id), Some(name), Some(price_cents), Some(version), Some(starts_at)) =
                 (row.id, row.name, row.price_cents, row.version, row.starts_at)
             else {
@@ -219,7 +214,7 @@ impl Catalog {
 impl Entry {
     fn new(mut drop: SneakerDrop, purchasers: Vec<Purchaser>) -> Self {
         drop.latest_purchasers = purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
-        let pending = Pending { is_new: true, sent: available(&drop.sizes), ..Pending::default() };
+        let pending = Pending { is_new: true, ..Pending::default() };
         Self { drop, purchasers, pending }
     }
 
@@ -228,6 +223,7 @@ impl Entry {
             self.add_purchaser(purchaser.clone());
         }
         if change.version > self.drop.version {
+            self.note_moved(&change.sizes);
             self.drop.version = change.version;
             self.drop.available_stock = change.available();
             self.drop.held_stock = change.held;
@@ -242,6 +238,7 @@ impl Entry {
             self.add_purchaser(purchaser);
         }
         if drop.version > self.drop.version {
+            self.note_moved(&drop.sizes);
             let sold = |drop: &SneakerDrop| drop.total_stock - drop.available_stock - drop.held_stock;
             self.pending.reason = Some(if sold(&drop) > sold(&self.drop) {
                 Reason::Purchased
@@ -251,6 +248,14 @@ impl Entry {
                 Reason::Released
             });
             self.drop = SneakerDrop { latest_purchasers: std::mem::take(&mut self.drop.latest_purchasers), ..drop };
+        }
+    }
+
+    fn note_moved(&mut self, sizes: &[Size]) {
+        for (before, after) in std::iter::zip(&self.drop.sizes, sizes) {
+            if before.available_stock != after.available_stock {
+                self.pending.moved_sizes.insert(after.label.clone());
+            }
         }
     }
 
@@ -264,23 +269,21 @@ impl Entry {
 
     fn flush(&mut self, now: DateTime<Utc>) -> Vec<Frame> {
         let drop = &self.drop;
-        let levels = available(&drop.sizes);
-        let Pending { is_new, reason, sent, purchases } =
-            std::mem::replace(&mut self.pending, Pending { sent: levels.clone(), ..Pending::default() });
+        let Pending { is_new, reason, moved_sizes, purchases } = std::mem::take(&mut self.pending);
         let reason = if is_new { Some(Reason::Created) } else { reason };
         let mut frames = vec![];
         if is_new {
             frames.push(Frame::DropCreated { drop: drop.clone() });
         }
         if let Some(reason) = reason {
-            let changed = drop.sizes.iter().zip(&sent).filter(|(size, sent)| is_new || size.available_stock != **sent);
+            let changed = drop.sizes.iter().filter(|size| is_new || moved_sizes.contains(&size.label));
             frames.push(Frame::StockUpdated(StockUpdate {
                 now,
                 drop_id: drop.id,
                 new_stock: drop.available_stock,
                 held: drop.held_stock,
                 sizes: changed
-                    .map(|(size, _)| SizeLevel { label: size.label.clone(), available: size.available_stock })
+                    .map(|size| SizeLevel { label: size.label.clone(), available: size.available_stock })
                     .collect(),
                 version: drop.version,
                 reason,
@@ -298,6 +301,31 @@ impl Entry {
     }
 }
 
-fn available(sizes: &[Size]) -> Vec<i32> {
-    sizes.iter().map(|size| size.available_stock).collect()
+/// The database's clock as it was last read, carried on by our monotonic one: ours may be set, and must not move it.
+struct DatabaseClock {
+    then: DateTime<Utc>,
+    read_at: Instant,
+}
+
+impl Default for DatabaseClock {
+    fn default() -> Self {
+        Self { then: Utc::now(), read_at: Instant::now() }
+    }
+}
+
+/// An answer that took longer says too little about when the clock was read.
+const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(100);
+
+impl DatabaseClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.then + TimeDelta::from_std(self.read_at.elapsed()).unwrap_or_default()
+    }
+
+    /// Half the round trip is the best guess of when the database looked at its clock.
+    fn read(&mut self, then: DateTime<Utc>, asked: Instant, answered: Instant) {
+        let round_trip = answered - asked;
+        if round_trip <= CLOCK_ROUND_TRIP || (then - self.now()).abs() > TimeDelta::seconds(1) {
+            *self = Self { then, read_at: asked + round_trip / 2 };
+        }
+    }
 }

@@ -26,6 +26,20 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
         .connect_lazy_with(options.options(SESSION_LIMITS).application_name("sneakdrop"))
 }
 
+/// How long a query may take in all: for a line that went silent, where PostgreSQL's own limits don't reach us.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Runs queries in bounded time, and says what their faults mean.
+pub(crate) async fn bounded<T>(queries: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DropError> {
+    match tokio::time::timeout(QUERY_TIMEOUT, queries).await {
+        Ok(outcome) => outcome.map_err(fault),
+        Err(_) => {
+            tracing::error!("the database did not answer in time");
+            Err(DropError::Unavailable)
+        }
+    }
+}
+
 /// A fault of the database as the caller may know it; the log keeps the cause. Constraints are told by their name.
 pub(crate) fn fault(error: sqlx::Error) -> DropError {
     let known = match error.as_database_error().and_then(|error| error.constraint()) {
@@ -54,8 +68,8 @@ pub(crate) fn commit_fault(error: sqlx::Error) -> DropError {
 }
 
 /// Whether an error goes away by itself: the database cannot be reached, or answers with connection trouble (08), a
-/// serialisation failure or deadlock (40), too many connections (53), a lock or statement that took too long (55P03,
-/// 57014), or that it stops or starts (57P).
+/// serialisation failure or deadlock (40), too many connections (53), a transaction, lock or statement that took too
+/// long (25P03, 55P03, 57014), or that it stops or starts (57P).
 pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -64,7 +78,8 @@ pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code == "55P03" || code == "57014" || ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+            ["25P03", "55P03", "57014"].contains(&&*code)
+                || ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
         }),
         _ => false,
     }

@@ -23,7 +23,16 @@ const OWN_FRAMES_BEHIND: usize = 16;
 /// The channels between commits and sockets. Each frame is encoded once and shared by all that get it.
 pub struct Feed {
     everyone: broadcast::Sender<Utf8Bytes>,
-    by_user: Mutex<HashMap<i64, broadcast::Sender<Utf8Bytes>>>,
+    by_user: Mutex<HashMap<i64, broadcast::Sender<OwnFrame>>>,
+}
+
+/// What one user's sockets get.
+#[derive(Clone)]
+pub(crate) enum OwnFrame {
+    /// Something about their reservations.
+    News(Utf8Bytes),
+    /// It is not known what happened to them: ask the database.
+    Resync,
 }
 
 impl Default for Feed {
@@ -47,9 +56,18 @@ impl Feed {
 
     /// Sends a frame to the sockets of one user.
     pub(crate) fn send_to(&self, user_id: i64, frame: &Frame) {
+        self.send_own(user_id, || OwnFrame::News(encode(frame)));
+    }
+
+    /// Has the sockets of one user read their state anew.
+    pub(crate) fn resync_user(&self, user_id: i64) {
+        self.send_own(user_id, || OwnFrame::Resync);
+    }
+
+    fn send_own(&self, user_id: i64, frame: impl FnOnce() -> OwnFrame) {
         let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = by_user.get(&user_id)
-            && channel.send(encode(frame)).is_err()
+            && channel.send(frame()).is_err()
         {
             by_user.remove(&user_id);
         }
@@ -61,7 +79,7 @@ impl Feed {
     }
 
     /// What one user gets, from now on.
-    pub(crate) fn subscribe_user(&self, user_id: i64) -> broadcast::Receiver<Utf8Bytes> {
+    pub(crate) fn subscribe_user(&self, user_id: i64) -> broadcast::Receiver<OwnFrame> {
         let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
         by_user.entry(user_id).or_insert_with(|| broadcast::Sender::new(OWN_FRAMES_BEHIND)).subscribe()
     }

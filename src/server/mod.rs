@@ -44,6 +44,9 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 /// must be right again.
 const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long one such question may take.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// How long a stop waits for requests in flight and for sockets to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -128,7 +131,8 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         shutdown.cancel();
     });
     serve(listener, state).await;
-    pool.close().await;
+    // A database that went silent does not keep us from stopping.
+    let _ = timeout(Duration::from_secs(2), pool.close()).await;
     Ok(())
 }
 
@@ -225,7 +229,7 @@ async fn reconcile(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        // The log has the cause; the next tick tries again.
-        let _ = state.catalog.reconcile(&state.pool).await;
+        // The log has the cause; the next tick tries again. A line that went silent is left behind.
+        let _ = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool)).await;
     }
 }

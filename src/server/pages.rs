@@ -105,9 +105,11 @@ fn is_unknown_drop(state: &AppState, uri: &Uri) -> bool {
 }
 
 fn content_security_policy(nonce: &str) -> HeaderValue {
+    // `cargo leptos watch` reloads the page over a socket on a port of its own.
+    let reload = if std::env::var_os("LEPTOS_WATCH").is_some() { " ws:" } else { "" };
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; font-src 'self'; \
-         img-src 'self' https:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; \
+         img-src 'self' https:; connect-src 'self'{reload}; manifest-src 'self'; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("a nonce is base64")
@@ -168,6 +170,13 @@ pub(crate) fn request() -> Result<ServerRequest, DropError> {
 }
 
 impl ServerRequest {
+    /// Gives the page that is rendered for this request the status of an error.
+    pub(crate) fn set_status(&self, error: &DropError) {
+        if let Ok(status) = StatusCode::from_u16(error.status()) {
+            self.response.set_status(status);
+        }
+    }
+
     /// Adds cookies to the answer.
     pub(crate) fn set_cookies(&self, cookies: impl IntoIterator<Item = HeaderValue>) {
         for cookie in cookies {

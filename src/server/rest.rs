@@ -4,7 +4,8 @@
 //! wrong is answered with the field's name as the caller spelled it, before anything is changed.
 
 use super::{
-    AppState, accounts,
+    AppState,
+    accounts::{self, is_invisible},
     inventory::{self, Granted, NewDrop, NewSize, Purchased, Target},
     session::{self, Caller},
 };
@@ -234,7 +235,7 @@ fn sizes(body: &Fields) -> Result<Vec<NewSize>, DropError> {
 /// Text that is shown on one line: trimmed, not blank, not too long, without control characters.
 fn checked_label(field: &str, text: &str, most_chars: usize) -> Result<String, DropError> {
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > most_chars || text.chars().any(char::is_control) {
+    if text.is_empty() || text.chars().count() > most_chars || text.chars().any(|c| c.is_control() || is_invisible(c)) {
         let expected = format!("must be 1 to {most_chars} characters without control characters");
         return Err(DropError::invalid(field, expected));
     }

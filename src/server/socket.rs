@@ -6,7 +6,7 @@
 
 use super::{
     AppState, accounts,
-    feed::encode,
+    feed::{OwnFrame, encode},
     session::{Caller, is_same_origin},
 };
 use crate::{
@@ -30,8 +30,9 @@ use tokio::{
 /// How long the network may take for one frame.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a quiet socket is asked whether it is still there; two unanswered questions are an answer.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How often a socket is asked whether it is still there (two unanswered questions are an answer), and told that we are:
+/// pages cannot see pings.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Visitors only ever send pongs and closes.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -100,8 +101,8 @@ impl Socket {
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 frame = receive_own(&mut own) => match frame {
-                    Ok(frame) => self.send(Message::Text(frame)).await?,
-                    Err(RecvError::Lagged(_)) => self.resync().await?,
+                    Ok(OwnFrame::News(frame)) => self.send(Message::Text(frame)).await?,
+                    Ok(OwnFrame::Resync) | Err(RecvError::Lagged(_)) => self.resync().await?,
                     Err(RecvError::Closed) => own = None,
                 },
                 message = self.socket.recv() => match message {
@@ -114,6 +115,7 @@ impl Socket {
                     }
                     unanswered_pings += 1;
                     self.send(Message::Ping(Default::default())).await?;
+                    self.send(Message::Text(encode(&Frame::Heartbeat { now: self.state.catalog.now() }))).await?;
                 }
                 () = shutdown.cancelled() => {
                     let close = CloseFrame { code: close_code::AWAY, reason: Utf8Bytes::from_static("restarting") };
@@ -143,7 +145,7 @@ impl Socket {
 }
 
 /// The next frame for this user alone; never for a socket that belongs to nobody.
-async fn receive_own(own: &mut Option<Receiver<Utf8Bytes>>) -> Result<Utf8Bytes, RecvError> {
+async fn receive_own(own: &mut Option<Receiver<OwnFrame>>) -> Result<OwnFrame, RecvError> {
     match own {
         Some(own) => own.recv().await,
         None => std::future::pending().await,

@@ -20,7 +20,7 @@ impl Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sneakdrop"))
             .env("DATABASE_URL", db.connect_options().to_url_lossy().as_str())
             .envs([("ADMIN_TOKEN", ADMIN_TOKEN), ("SESSION_KEY", SESSION_KEY)])
-            .envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("RUST_LOG", "info"), ("NO_COLOR", "1")])
+            .envs([("LISTEN_HOST", "127.0.0.1"), ("PORT", "0"), ("RUST_LOG", "info"), ("NO_COLOR", "1")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

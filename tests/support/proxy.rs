@@ -14,8 +14,10 @@ use tokio::{
 pub(crate) enum Line {
     /// They pass.
     Open,
-    /// They are closed, and so are new ones.
+    /// They are reset, and so are new ones, as when the database's machine is up and the database is not.
     Cut,
+    /// They are closed, and so are new ones, as a balancer does whose database is away.
+    Closed,
     /// They stay, and nothing passes any more, as when a cable is pulled. They are dead for good.
     Silent,
 }
@@ -70,8 +72,11 @@ async fn forward(mut client: TcpStream, upstream: (String, u16), mut line: watch
             _ = copy_bidirectional(&mut client, server) => return,
         }
     }
-    if *line.borrow() == Line::Silent {
+    let now = *line.borrow();
+    match now {
         // Both sockets stay open, and unread, as long as the proxy.
-        while line.changed().await.is_ok() {}
+        Line::Silent => while line.changed().await.is_ok() {},
+        Line::Cut => client.set_zero_linger().expect("it is a TCP socket"),
+        Line::Open | Line::Closed => {}
     }
 }

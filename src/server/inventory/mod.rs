@@ -213,7 +213,12 @@ impl LockedDrop {
     async fn settle<T>(mut self, decision: Decision<T>) -> Result<T, DropError> {
         // A transaction that is dropped rolls back.
         let outcome = decision.map_err(fault)?;
-        let Some(reason) = self.reason else { return outcome };
+        let Some(reason) = self.reason else {
+            // Nothing to write. Waiting for the end frees the lock before the answer goes out; if it fails, the
+            // connection is closed and the lock with it.
+            let _ = self.transaction.rollback().await;
+            return outcome;
+        };
         let moved: Vec<_> =
             self.shelf.iter().filter(|shelf| shelf.available_delta != 0 || shelf.held_delta != 0).collect();
         let size_ids: Vec<i64> = moved.iter().map(|shelf| shelf.id).collect();
@@ -241,7 +246,12 @@ impl LockedDrop {
             reason,
             purchaser: self.purchaser,
         };
-        self.transaction.commit().await.map_err(commit_fault)?;
+        if let Err(error) = self.transaction.commit().await {
+            for (reservation, _) in &self.told {
+                self.state.feed.resync_user(reservation.user_id);
+            }
+            return Err(commit_fault(error));
+        }
         self.state.catalog.apply(&change);
         for (reservation, purchase) in self.told {
             let user_id = reservation.user_id;
