@@ -293,7 +293,7 @@ mod tests {
     fn prices_and_counts_read_as_on_a_price_tag() {
         assert_eq!(price(19_900), "$199");
         assert_eq!(price(100_000_000), "$1,000,000");
-        assert_eq!(price(12_345_05), "$12,345.05");
+        assert_eq!(price(1_234_505), "$12,345.05");
         assert_eq!(price(0), "$0");
     }
 

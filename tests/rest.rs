@@ -874,6 +874,58 @@ async fn a_database_that_falls_silent_is_told_and_found_again(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_line_that_is_taken_and_closed_is_told_as_busy(db: PgPool) {
+    let proxy = Proxy::to(&db).await;
+    let shop = Shop::open_with(&db, Settings { database: Some(proxy.options(&db)), ..Settings::default() }).await;
+    let drop_id = shop.open_drop(5).await;
+    let alice = shop.sign_in("alice").await;
+    let path = format!("/api/drops/{drop_id}/reserve");
+
+    proxy.set(Line::Closed);
+    let answers = support::at_once(8, (0..8).map(|_| shop.post(&path, &alice.token, json!({})))).await;
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{}", answer.text);
+    }
+    proxy.set(Line::Open);
+    sells_again(&shop, drop_id, &alice).await;
+    shop.close().await;
+}
+
+/// Twenty connections wait in transactions when the line goes silent, and nothing that they ask is ever answered.
+#[sqlx::test]
+async fn a_node_whose_every_connection_fell_silent_recovers(db: PgPool) {
+    let proxy = Proxy::to(&db).await;
+    let shop = Shop::open_with(&db, Settings { database: Some(proxy.options(&db)), ..Settings::default() }).await;
+    let drop_id = shop.open_drop(50).await;
+    let people = crowd(&db, 30).await;
+    let path = format!("/api/drops/{drop_id}/reserve");
+    let mut lock = db.begin().await.expect("a transaction");
+    sqlx::query("select from drops for update").execute(&mut *lock).await.expect("a lock");
+
+    let calls = support::at_once(30, people.iter().map(|person| shop.post(&path, &person.token, json!({}))));
+    let silence = async {
+        until("nearly every connection waits for the lock", async || {
+            let waiting = "select count(*) from pg_stat_activity
+                           where datname = current_database() and wait_event_type = 'Lock'";
+            (number(&db, waiting).await >= 18).then_some(())
+        })
+        .await;
+        proxy.set(Line::Silent);
+        lock.rollback().await.expect("a rollback");
+    };
+    let (answers, ()) = tokio::join!(calls, silence);
+    assert!(answers.iter().all(|answer| answer.status == 503), "nobody heard of a reservation");
+
+    proxy.set(Line::Open);
+    until("the node is ready", async || (shop.get("/readyz").await.status == 200).then_some(())).await;
+    for person in &people {
+        assert!([200, 201].contains(&shop.reserve(person, drop_id).await.status));
+    }
+    shop.agrees_with_the_database().await;
+    shop.close().await;
+}
+
+#[sqlx::test]
 async fn a_drop_that_is_locked_for_long_is_busy_and_not_broken(db: PgPool) {
     let shop = Shop::open(&db).await;
     let (locked, free) = (shop.open_drop(5).await, shop.open_drop(5).await);

@@ -1,6 +1,10 @@
 //! Usernames and what their owners have going on.
 
-use super::{AppState, database::bounded, session::Caller};
+use super::{
+    AppState,
+    database::{Loan, bounded, fault},
+    session::Caller,
+};
 use crate::{
     domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor},
     error::DropError,
@@ -29,12 +33,14 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
         username,
         key
     );
-    let created = bounded(created.fetch_optional(&state.pool)).await?;
-    if let Some(user) = created {
+    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
+    if let Some(user) = bounded(created.fetch_optional(loan.connection())).await? {
+        loan.give_back();
         return Ok(Account { user, is_callers: true });
     }
     let user = sqlx::query_as!(User, "select id, username from users where username_key = $1", key);
-    let user = bounded(user.fetch_one(&state.pool)).await?;
+    let user = bounded(user.fetch_one(loan.connection())).await?;
+    loan.give_back();
     let is_callers = caller.holds(&user);
     Ok(Account { user, is_callers })
 }
@@ -42,7 +48,10 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
 /// Whether a user exists, for those who may name one.
 pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropError> {
     let found = sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user_id);
-    bounded(found.fetch_one(pool)).await
+    let mut loan = Loan::take(pool).await.map_err(fault)?;
+    let found = bounded(found.fetch_one(loan.connection())).await?;
+    loan.give_back();
+    Ok(found)
 }
 
 /// A visitor's active reservations and newest purchases.
@@ -55,7 +64,8 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
            where r.user_id = $1 and r.status = 'active' and r.expires_at > clock_timestamp()"#,
         user.id
     );
-    let reservations = bounded(reservations.fetch_all(pool)).await?;
+    let mut loan = Loan::take(pool).await.map_err(fault)?;
+    let reservations = bounded(reservations.fetch_all(loan.connection())).await?;
     let purchases = sqlx::query_as!(
         Purchase,
         "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label as size, p.price_cents, p.created_at
@@ -64,7 +74,8 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
         user.id,
         LISTED_PURCHASES
     );
-    let purchases = bounded(purchases.fetch_all(pool)).await?;
+    let purchases = bounded(purchases.fetch_all(loan.connection())).await?;
+    loan.give_back();
     Ok(Visitor { user, reservations, purchases })
 }
 

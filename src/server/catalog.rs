@@ -4,7 +4,10 @@
 //! commit, and what this node committed without hearing the answer, [`Catalog::reconcile`] picks up: the same two
 //! queries, asking only for drops whose version differs. Versions decide: an older state never replaces a newer one.
 
-use super::{database::fault, inventory::StockChange};
+use super::{
+    database::{Loan, bounded, fault},
+    inventory::StockChange,
+};
 use crate::{
     domain::{
         Frame, LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Reason, Size, SizeLevel, SneakerDrop, StockUpdate,
@@ -112,7 +115,7 @@ impl Catalog {
     pub async fn reconcile(&self, pool: &PgPool) -> Result<(), DropError> {
         let (ids, versions): (Vec<i64>, Vec<i64>) =
             self.read().values().map(|entry| (entry.drop.id, entry.drop.version)).unzip();
-        let mut connection = pool.acquire().await.map_err(fault)?;
+        let mut loan = Loan::take(pool).await.map_err(fault)?;
 
         let asked = Instant::now();
         let rows = sqlx::query!(
@@ -129,10 +132,8 @@ impl Catalog {
                order by d.id, s.position"#,
             &ids,
             &versions
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(fault)?;
+        );
+        let rows = bounded(rows.fetch_all(loan.connection())).await?;
         let answered = Instant::now();
 
         let mut fresh: BTreeMap<i64, SneakerDrop> = BTreeMap::new();
@@ -141,6 +142,7 @@ impl Catalog {
             let (Some(id), Some(name), Some(price_cents), Some(version), Some(starts_at)) =
                 (row.id, row.name, row.price_cents, row.version, row.starts_at)
             else {
+                loan.give_back();
                 return Ok(());
             };
             let drop = fresh.entry(id).or_insert_with(|| SneakerDrop {
@@ -177,10 +179,9 @@ impl Catalog {
              order by p.id desc",
             &ids,
             LISTED_PURCHASERS as i64
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(fault)?;
+        );
+        let purchases = bounded(purchases.fetch_all(loan.connection())).await?;
+        loan.give_back();
         let mut purchasers: BTreeMap<i64, Vec<Purchaser>> = BTreeMap::new();
         for row in purchases {
             let (purchase_id, purchased_at) = (row.purchase_id, row.created_at);

@@ -2,7 +2,8 @@
 
 use crate::error::DropError;
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::time::Duration;
@@ -26,6 +27,60 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
         .connect_lazy_with(options.options(SESSION_LIMITS).application_name("sneakdrop"))
 }
 
+/// A connection on loan from the pool.
+///
+/// It goes back only in words: [`give_back`](Self::give_back), [`commit`](Self::commit) or [`rollback`](Self::rollback).
+/// One that is dropped is in the middle of something, perhaps on a line that went silent; it is closed on the spot, and
+/// PostgreSQL rolls back what it had begun. The pool's own way, asking such a connection whether it is well, would wait
+/// for its answer forever and keep its place.
+pub(crate) struct Loan(Option<PoolConnection<Postgres>>);
+
+impl Loan {
+    /// Borrows a connection.
+    pub(crate) async fn take(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self(Some(pool.acquire().await?)))
+    }
+
+    /// Borrows a connection and opens a transaction on it.
+    pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut loan = Self::take(pool).await?;
+        sqlx::raw_sql("begin").execute(loan.connection()).await?;
+        Ok(loan)
+    }
+
+    /// The connection, for a query.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("there until it is given back")
+    }
+
+    /// Ends the transaction and keeps what it did.
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("commit").execute(self.connection()).await?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// Ends a transaction that did nothing.
+    pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("rollback").execute(self.connection()).await?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// Returns a connection on which nothing is under way.
+    pub(crate) fn give_back(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
 /// How long a query may take in all: for a line that went silent, where PostgreSQL's own limits don't reach us.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -45,7 +100,7 @@ pub(crate) fn fault(error: sqlx::Error) -> DropError {
     let known = match error.as_database_error().and_then(|error| error.constraint()) {
         Some("reservations_user_exists" | "purchases_user_exists") => Some(DropError::Unauthorized),
         Some("drop_sizes_available_within_total") => Some(DropError::SoldOut),
-        Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after startsAt")),
+        Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after the start")),
         _ => is_passing(&error).then_some(DropError::Unavailable),
     };
     let outcome = known.unwrap_or(DropError::Internal);
@@ -73,6 +128,8 @@ pub(crate) fn commit_fault(error: sqlx::Error) -> DropError {
 pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
+        // A balancer that takes a connection and has nobody to give it to.
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed

@@ -15,17 +15,18 @@ mod rest;
 mod seed;
 mod socket;
 
-use crate::error::DropError;
+use crate::error::{DropError, Missing};
 use axum::{
     Json, Router,
     extract::{FromRef, Request, State},
     http::{HeaderValue, Method, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use catalog::Catalog;
 use config::Config;
+use database::Loan;
 use expiry::ExpiryTimer;
 use feed::Feed;
 use leptos::config::{LeptosOptions, get_configuration};
@@ -43,9 +44,6 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 /// How often the catalog asks the database for what it did not see itself; half of the second in which every screen
 /// must be right again.
 const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How long one such question may take.
-const RECONCILE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a stop waits for requests in flight and for sockets to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -162,6 +160,7 @@ pub async fn serve(listener: TcpListener, state: AppState) {
 pub fn router(state: AppState) -> Router {
     Router::new()
         .nest("/api", rest::routes())
+        .route("/api/", any(async || DropError::NotFound(Missing::Path)))
         .route("/ws", get(socket::upgrade))
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
         .route("/readyz", get(readiness))
@@ -174,9 +173,14 @@ pub fn router(state: AppState) -> Router {
 
 /// Whether this node can sell.
 async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Value>, DropError> {
-    let query = sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&state.pool);
-    match timeout(Duration::from_secs(2), query).await {
-        Ok(Ok(_)) => Ok(Json(json!({ "status": "ready" }))),
+    let question = async {
+        let mut loan = Loan::take(&state.pool).await?;
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(loan.connection()).await?;
+        loan.give_back();
+        Ok::<_, sqlx::Error>(())
+    };
+    match timeout(Duration::from_secs(2), question).await {
+        Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
         _ => Err(DropError::Unavailable),
     }
 }
@@ -229,7 +233,7 @@ async fn reconcile(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        // The log has the cause; the next tick tries again. A line that went silent is left behind.
-        let _ = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool)).await;
+        // The log has the cause; the next tick tries again.
+        let _ = state.catalog.reconcile(&state.pool).await;
     }
 }

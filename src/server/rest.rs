@@ -35,6 +35,11 @@ const MAX_NAME_CHARS: usize = 100;
 const MAX_LABEL_CHARS: usize = 20;
 const MAX_URL_CHARS: usize = 2_048;
 
+/// Our spelling first, then those of the systems that this one replaces.
+const ENDS_AT: &[&str] = &["endsAt", "ends_at", "endTime", "end_time"];
+const IMAGE_URL: &[&str] = &["imageUrl", "image_url"];
+const TOTAL_STOCK: &[&str] = &["totalStock", "total_stock"];
+
 /// Everything under `/api`.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
@@ -58,7 +63,7 @@ async fn create_drop(State(state): State<AppState>, caller: Caller, body: Fields
     if !caller.is_admin {
         return Err(DropError::Unauthorized);
     }
-    let drop: SneakerDrop = inventory::create(&state, new_drop(&body)?).await?;
+    let drop: SneakerDrop = inventory::create(&state, new_drop(&body, state.catalog.now())?).await?;
     Ok((StatusCode::CREATED, Json(json!({ "drop": drop }))).into_response())
 }
 
@@ -151,19 +156,17 @@ async fn acting_user(state: &AppState, caller: &Caller, body: &Fields) -> Result
     }
 }
 
-fn new_drop(body: &Fields) -> Result<NewDrop, DropError> {
+fn new_drop(body: &Fields, now: DateTime<Utc>) -> Result<NewDrop, DropError> {
     let name = body.required("name", body.text(&["name"])?)?;
     let starts_at = body.time(&["startsAt", "starts_at", "startTime", "start_time"])?;
-    let ends_at = body.time(&["endsAt", "ends_at", "endTime", "end_time"])?;
-    if let (Some(starts_at), Some(ends_at)) = (starts_at, ends_at)
-        && ends_at <= starts_at
-    {
-        return Err(DropError::invalid("endsAt", "must be after startsAt"));
+    let ends_at = body.time(ENDS_AT)?;
+    if ends_at.is_some_and(|ends_at| ends_at <= starts_at.unwrap_or(now)) {
+        return Err(DropError::invalid(body.spelling(ENDS_AT), "must be after the start"));
     }
     Ok(NewDrop {
         name: checked_label("name", name, MAX_NAME_CHARS)?,
         price_cents: price_cents(body)?,
-        image_url: body.text(&["imageUrl", "image_url"])?.map(image_url).transpose()?,
+        image_url: body.text(IMAGE_URL)?.map(|url| image_url(body.spelling(IMAGE_URL), url)).transpose()?,
         limit_per_user: body.integer(&["limitPerUser", "limit_per_user"], 1..=MAX_STOCK)?.map(|limit| limit as i32),
         starts_at,
         ends_at,
@@ -193,13 +196,13 @@ fn price_cents(body: &Fields) -> Result<i32, DropError> {
 }
 
 fn sizes(body: &Fields) -> Result<Vec<NewSize>, DropError> {
-    let total = body.integer(&["totalStock", "total_stock"], 1..=MAX_STOCK)?;
+    let total = body.integer(TOTAL_STOCK, 1..=MAX_STOCK)?;
     let Some((_, sizes)) = body.get(&["sizes"]) else {
-        let stock = body.required("totalStock", total)?;
+        let stock = body.required(TOTAL_STOCK[0], total)?;
         return Ok(vec![NewSize::one(stock as i32)]);
     };
     if total.is_some() {
-        return Err(DropError::invalid("totalStock", "is the sum of sizes; send one or the other"));
+        return Err(DropError::invalid(body.spelling(TOTAL_STOCK), "is the sum of sizes; send one or the other"));
     }
     let sizes = sizes.as_array().filter(|sizes| (1..=MAX_SIZES).contains(&sizes.len()));
     let sizes = sizes.ok_or_else(|| DropError::invalid("sizes", "must be a list of 1 to 50 sizes"))?;
@@ -243,7 +246,7 @@ fn checked_label(field: &str, text: &str, most_chars: usize) -> Result<String, D
 }
 
 /// An `https` address with a host, or a path on this server.
-fn image_url(url: &str) -> Result<String, DropError> {
+fn image_url(field: &str, url: &str) -> Result<String, DropError> {
     let is_plain = url.chars().count() <= MAX_URL_CHARS
         && url.chars().all(|c| !c.is_control() && !c.is_whitespace() && !matches!(c, '\\' | '"' | '<' | '>'));
     let is_remote = url
@@ -254,7 +257,7 @@ fn image_url(url: &str) -> Result<String, DropError> {
     if is_plain && (is_remote || is_ours) {
         Ok(url.into())
     } else {
-        Err(DropError::invalid("imageUrl", "must be an https address or a path that begins with one slash"))
+        Err(DropError::invalid(field, "must be an https address or a path that begins with one slash"))
     }
 }
 
@@ -268,7 +271,7 @@ impl FromRequestParts<AppState> for DropId {
         let expected = || DropError::invalid("dropId", ID_EXPECTED);
         let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| expected())?;
         match id.parse() {
-            Ok(id @ 1..) => Ok(Self(id)),
+            Ok(drop_id @ 1..) if !id.starts_with('+') => Ok(Self(drop_id)),
             _ => Err(expected()),
         }
     }
@@ -304,6 +307,11 @@ impl Fields {
     fn get<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &Value)> {
         let found = names.iter().filter_map(|name| Some((*name, self.0.get(*name)?)));
         found.into_iter().find(|(_, value)| !value.is_null())
+    }
+
+    /// How the caller spells a field; ours if they don't.
+    fn spelling<'n>(&self, names: &[&'n str]) -> &'n str {
+        self.get(names).map_or(names[0], |(name, _)| name)
     }
 
     fn required<T>(&self, name: &str, value: Option<T>) -> Result<T, DropError> {
@@ -396,7 +404,7 @@ mod tests {
     #[test]
     fn images_come_over_https_or_from_us() {
         for fine in ["https://cdn.test/a.webp?x=1", "/shoes/volt-runner.svg"] {
-            assert!(image_url(fine).is_ok(), "{fine}");
+            assert!(image_url("imageUrl", fine).is_ok(), "{fine}");
         }
         for bad in [
             "",
@@ -411,7 +419,7 @@ mod tests {
             "https://a@cdn.test/",
             "data:image/png;base64,AA",
         ] {
-            assert!(image_url(bad).is_err(), "{bad}");
+            assert!(image_url("imageUrl", bad).is_err(), "{bad}");
         }
     }
 }

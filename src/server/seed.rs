@@ -2,7 +2,7 @@
 
 use super::{
     AppState, accounts,
-    database::fault,
+    database::{Loan, fault},
     inventory::{self, NewDrop, NewSize},
     session::Caller,
 };
@@ -55,9 +55,9 @@ impl Sample {
 
 /// Fills an empty shop; one that has drops is left alone. Of several nodes that start at once, one does it.
 pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
-    let mut lock = state.pool.begin().await.map_err(fault)?;
+    let mut lock = Loan::begin(&state.pool).await.map_err(fault)?;
     sqlx::query!("select pg_advisory_xact_lock(hashtext('sneakdrop seed'))")
-        .execute(&mut *lock)
+        .execute(lock.connection())
         .await
         .map_err(fault)?;
     state.catalog.reconcile(&state.pool).await?;

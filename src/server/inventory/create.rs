@@ -4,7 +4,7 @@ use crate::{
     error::DropError,
     server::{
         AppState,
-        database::{commit_fault, fault},
+        database::{Loan, commit_fault, fault},
     },
 };
 use chrono::{DateTime, Utc};
@@ -38,7 +38,7 @@ impl NewSize {
 pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop, DropError> {
     let state = state.clone();
     uncancelled(async move {
-        let mut transaction = state.pool.begin().await.map_err(fault)?;
+        let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
         let row = sqlx::query!(
             r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)
                values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id, version, starts_at, ends_at"#,
@@ -49,7 +49,7 @@ pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop
             new.starts_at,
             new.ends_at
         );
-        let row = row.fetch_one(&mut *transaction).await.map_err(fault)?;
+        let row = row.fetch_one(transaction.connection()).await.map_err(fault)?;
         let (labels, stocks): (Vec<String>, Vec<i32>) =
             new.sizes.into_iter().map(|size| (size.label, size.stock)).unzip();
         sqlx::query!(
@@ -60,7 +60,7 @@ pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop
             &labels,
             &stocks
         )
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await
         .map_err(fault)?;
         transaction.commit().await.map_err(commit_fault)?;

@@ -1,7 +1,10 @@
 use super::{Entrant, LockedDrop};
 use crate::{
     error::DropError,
-    server::{AppState, database::fault},
+    server::{
+        AppState,
+        database::{Loan, bounded, fault},
+    },
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,7 +17,10 @@ pub(crate) async fn expire(state: &AppState) -> Result<Option<DateTime<Utc>>, Dr
     let due = sqlx::query_scalar!(
         "select distinct drop_id from reservations where status = 'active' and expires_at <= clock_timestamp()"
     );
-    for drop_id in due.fetch_all(&state.pool).await.map_err(fault)? {
+    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
+    let due = bounded(due.fetch_all(loan.connection())).await?;
+    loan.give_back();
+    for drop_id in due {
         // One drop in trouble keeps no other from getting its pairs back.
         if let Err(error) = release_lapsed(state, drop_id).await {
             tracing::warn!(%error, drop_id, "lapsed reservations wait for the next sweep");
@@ -23,7 +29,9 @@ pub(crate) async fn expire(state: &AppState) -> Result<Option<DateTime<Utc>>, Dr
     let next = sqlx::query!(
         r#"select min(expires_at) as expires_at, clock_timestamp() as "now!" from reservations where status = 'active'"#
     );
-    let next = next.fetch_one(&state.pool).await.map_err(fault)?;
+    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
+    let next = bounded(next.fetch_one(loan.connection())).await?;
+    loan.give_back();
     Ok(next.expires_at.map(|expires_at| expires_at.max(next.now + SOON)))
 }
 

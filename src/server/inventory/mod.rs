@@ -22,20 +22,20 @@ pub(crate) use reserve::{Granted, reserve};
 
 use super::{
     AppState,
-    database::{commit_fault, fault},
+    database::{Loan, commit_fault, fault},
 };
 use crate::{
     domain::{Frame, Purchase, Purchaser, Reason, Reservation, ReservationStatus, Size},
     error::{DropError, Missing},
 };
 use chrono::{DateTime, Utc};
-use sqlx::{Postgres, Transaction};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How many lapsed reservations one transaction gives back at most, which bounds how long it holds the lock.
 const LAPSED_BATCH: i64 = 500;
 
-/// How long a caller waits for its transaction. PostgreSQL's own limits come first; this one is for when it is silent.
+/// How long a transaction may take. PostgreSQL's own limits come first; this one is for when it is silent.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The stock of a drop after a commit: absolute counts with their version.
@@ -58,7 +58,7 @@ impl StockChange {
 /// A drop whose row lock this transaction holds, with everything lapsed already given back.
 struct LockedDrop {
     state: AppState,
-    transaction: Transaction<'static, Postgres>,
+    transaction: Loan,
     id: i64,
     price_cents: i32,
     limit_per_user: Option<i32>,
@@ -103,13 +103,13 @@ impl LockedDrop {
 
     /// Opens a transaction on the drop; `Ok(None)` when there is none, or none that is free for a sweeper.
     async fn enter(state: &AppState, drop_id: i64, entrant: Entrant) -> Result<Option<Self>, DropError> {
-        let mut transaction = state.pool.begin().await.map_err(fault)?;
+        let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
         // The clock must be read after the lock is granted, and `select …, clock_timestamp() … for update` reads it
         // before: hence the outer select. Sizes and reservations must be read by statements of their own, as this one
         // sees the database as it was before it waited.
         if let Entrant::Sweeper = entrant {
             let free = sqlx::query_scalar!("select id from drops where id = $1 for no key update skip locked", drop_id);
-            if free.fetch_optional(&mut *transaction).await.map_err(fault)?.is_none() {
+            if free.fetch_optional(transaction.connection()).await.map_err(fault)?.is_none() {
                 return Ok(None);
             }
         }
@@ -120,13 +120,13 @@ impl LockedDrop {
                select price_cents, limit_per_user, starts_at, ends_at, clock_timestamp() as "now!" from locked"#,
             drop_id
         );
-        let Some(row) = row.fetch_optional(&mut *transaction).await.map_err(fault)? else { return Ok(None) };
+        let Some(row) = row.fetch_optional(transaction.connection()).await.map_err(fault)? else { return Ok(None) };
         let sizes = sqlx::query!(
             "select id, label, total_stock, available_stock, held_stock from drop_sizes
              where drop_id = $1 order by position",
             drop_id
         );
-        let sizes = sizes.fetch_all(&mut *transaction).await.map_err(fault)?;
+        let sizes = sizes.fetch_all(transaction.connection()).await.map_err(fault)?;
         let mut drop = Self {
             state: state.clone(),
             transaction,
@@ -173,7 +173,7 @@ impl LockedDrop {
             LAPSED_BATCH,
             first_of
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.connection())
         .await?;
         for row in lapsed {
             let size = self.move_stock(row.size_id, 1, -1, Reason::Expired);
@@ -211,11 +211,11 @@ impl LockedDrop {
     /// Ends the transaction. A decision, refusals included, is committed together with what had lapsed, and published
     /// after the COMMIT; a fault rolls everything back.
     async fn settle<T>(mut self, decision: Decision<T>) -> Result<T, DropError> {
-        // A transaction that is dropped rolls back.
+        // A transaction that is dropped rolls back, and takes its connection with it.
         let outcome = decision.map_err(fault)?;
         let Some(reason) = self.reason else {
             // Nothing to write. Waiting for the end frees the lock before the answer goes out; if it fails, the
-            // connection is closed and the lock with it.
+            // connection is closed, and the lock is free all the same.
             let _ = self.transaction.rollback().await;
             return outcome;
         };
@@ -237,7 +237,7 @@ impl LockedDrop {
             &available_deltas,
             &held_deltas
         );
-        let version = version.fetch_one(&mut *self.transaction).await.map_err(fault)?;
+        let version = version.fetch_one(self.transaction.connection()).await.map_err(fault)?;
         let change = StockChange {
             drop_id: self.id,
             version,
@@ -261,16 +261,13 @@ impl LockedDrop {
     }
 }
 
-/// Runs a transaction to its end whatever becomes of the caller, and answers the caller in bounded time.
+/// Runs a transaction to its end whatever becomes of the caller, in bounded time.
 async fn uncancelled<T: Send + 'static>(
     transaction: impl Future<Output = Result<T, DropError>> + Send + 'static,
 ) -> Result<T, DropError> {
-    match tokio::time::timeout(TRANSACTION_TIMEOUT, tokio::spawn(transaction)).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => {
-            tracing::error!(%panic, "a transaction panicked");
-            Err(DropError::Internal)
-        }
-        Err(_) => Err(DropError::Unknown),
-    }
+    let bounded = async { timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(DropError::Unknown)) };
+    tokio::spawn(bounded).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "a transaction panicked");
+        Err(DropError::Internal)
+    })
 }

@@ -2,8 +2,12 @@ use super::{Decision, LockedDrop, uncancelled};
 use crate::{
     domain::{Purchase, Purchaser, Reason, Reservation, ReservationStatus, User},
     error::{DropError, Missing},
-    server::{AppState, database::fault},
+    server::{
+        AppState,
+        database::{Loan, bounded, fault},
+    },
 };
+use sqlx::PgPool;
 
 /// A pair that the caller owns now.
 pub(crate) struct Purchased {
@@ -30,19 +34,22 @@ pub(crate) async fn purchase(state: &AppState, user_id: i64, target: Target) -> 
         let drop_id = match target {
             Target::Drop(drop_id) => drop_id,
             // Whose reservation it is and of which drop never changes, so that it can be read without the lock.
-            Target::Reservation(id) => {
-                sqlx::query_scalar!("select drop_id from reservations where id = $1 and user_id = $2", id, user_id)
-                    .fetch_optional(&state.pool)
-                    .await
-                    .map_err(fault)?
-                    .ok_or(DropError::NotFound(Missing::Reservation))?
-            }
+            Target::Reservation(id) => drop_of(&state.pool, user_id, id).await?,
         };
         let mut drop = LockedDrop::lock(&state, drop_id, user_id).await?;
         let decision = sell(&mut drop, user_id, target).await;
         drop.settle(decision).await
     })
     .await
+}
+
+async fn drop_of(pool: &PgPool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
+    let drop_id =
+        sqlx::query_scalar!("select drop_id from reservations where id = $1 and user_id = $2", reservation_id, user_id);
+    let mut loan = Loan::take(pool).await.map_err(fault)?;
+    let drop_id = bounded(drop_id.fetch_optional(loan.connection())).await?;
+    loan.give_back();
+    drop_id.ok_or(DropError::NotFound(Missing::Reservation))
 }
 
 async fn sell(drop: &mut LockedDrop, user_id: i64, target: Target) -> Decision<Purchased> {
@@ -61,7 +68,7 @@ async fn sell(drop: &mut LockedDrop, user_id: i64, target: Target) -> Decision<P
         drop.id,
         reservation_id
     );
-    let Some(held) = reservation.fetch_optional(&mut *drop.transaction).await? else {
+    let Some(held) = reservation.fetch_optional(drop.transaction.connection()).await? else {
         return Ok(Err(DropError::NoActiveReservation));
     };
     let purchaser = User { id: user_id, username: held.username };
@@ -76,7 +83,7 @@ async fn sell(drop: &mut LockedDrop, user_id: i64, target: Target) -> Decision<P
                  from purchases p join drop_sizes s on s.id = p.size_id where p.reservation_id = $1",
                 held.id
             );
-            let purchase = purchase.fetch_one(&mut *drop.transaction).await?;
+            let purchase = purchase.fetch_one(drop.transaction.connection()).await?;
             return Ok(Ok(Purchased { purchase, new_stock: drop.available(), purchaser }));
         }
     }
@@ -87,7 +94,7 @@ async fn sell(drop: &mut LockedDrop, user_id: i64, target: Target) -> Decision<P
         held.id,
         drop.now
     );
-    if completed.execute(&mut *drop.transaction).await?.rows_affected() == 0 {
+    if completed.execute(drop.transaction.connection()).await?.rows_affected() == 0 {
         return Ok(Err(DropError::ReservationExpired));
     }
     let id = sqlx::query_scalar!(
@@ -100,7 +107,7 @@ async fn sell(drop: &mut LockedDrop, user_id: i64, target: Target) -> Decision<P
         drop.price_cents,
         drop.now
     );
-    let id = id.fetch_one(&mut *drop.transaction).await?;
+    let id = id.fetch_one(drop.transaction.connection()).await?;
     let size = drop.move_stock(held.size_id, 0, -1, Reason::Purchased);
     let (drop_id, price_cents, created_at) = (drop.id, drop.price_cents, drop.now);
     let purchase = Purchase { id, drop_id, user_id, reservation_id: held.id, size: held.size, price_cents, created_at };

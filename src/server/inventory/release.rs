@@ -26,7 +26,7 @@ async fn cancel(drop: &mut LockedDrop, user_id: i64) -> Decision<i32> {
         drop.id,
         drop.now
     );
-    if let Some(row) = cancelled.fetch_optional(&mut *drop.transaction).await? {
+    if let Some(row) = cancelled.fetch_optional(drop.transaction.connection()).await? {
         let size = drop.move_stock(row.size_id, 1, -1, Reason::Released);
         let (drop_id, status) = (drop.id, ReservationStatus::Cancelled);
         let (expires_at, created_at) = (row.expires_at, row.created_at);
@@ -39,7 +39,7 @@ async fn cancel(drop: &mut LockedDrop, user_id: i64) -> Decision<i32> {
         user_id,
         drop.id
     );
-    Ok(match latest.fetch_optional(&mut *drop.transaction).await? {
+    Ok(match latest.fetch_optional(drop.transaction.connection()).await? {
         Some(ReservationStatus::Cancelled | ReservationStatus::Expired) => Ok(drop.available()),
         _ => Err(DropError::NoActiveReservation),
     })

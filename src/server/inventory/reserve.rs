@@ -46,7 +46,7 @@ async fn grant(drop: &mut LockedDrop, user_id: i64, size: Option<&str>) -> Decis
         drop.id,
         drop.now
     );
-    if let Some(reservation) = held.fetch_optional(&mut *drop.transaction).await? {
+    if let Some(reservation) = held.fetch_optional(drop.transaction.connection()).await? {
         return Ok(Ok(Granted { reservation, new_stock: drop.available(), was_held: true }));
     }
     if drop.now < drop.starts_at {
@@ -61,7 +61,7 @@ async fn grant(drop: &mut LockedDrop, user_id: i64, size: Option<&str>) -> Decis
             user_id,
             drop.id
         );
-        if bought.fetch_one(&mut *drop.transaction).await? >= i64::from(limit) {
+        if bought.fetch_one(drop.transaction.connection()).await? >= i64::from(limit) {
             return Ok(Err(DropError::LimitReached { limit }));
         }
     }
@@ -79,7 +79,7 @@ async fn grant(drop: &mut LockedDrop, user_id: i64, size: Option<&str>) -> Decis
         expires_at,
         drop.now
     );
-    let id = id.fetch_one(&mut *drop.transaction).await?;
+    let id = id.fetch_one(drop.transaction.connection()).await?;
     let (status, drop_id, created_at) = (ReservationStatus::Active, drop.id, drop.now);
     let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
     drop.move_stock(size_id, -1, 1, Reason::Reserved);
