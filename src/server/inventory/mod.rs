@@ -104,15 +104,16 @@ impl LockedDrop {
     /// Opens a transaction on the drop; `Ok(None)` when there is none, or none that is free for a sweeper.
     async fn enter(state: &AppState, drop_id: i64, entrant: Entrant) -> Result<Option<Self>, DropError> {
         let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
-        // The clock must be read after the lock is granted, and `select …, clock_timestamp() … for update` reads it
-        // before: hence the outer select. Sizes and reservations must be read by statements of their own, as this one
-        // sees the database as it was before it waited.
         if let Entrant::Sweeper = entrant {
             let free = sqlx::query_scalar!("select id from drops where id = $1 for no key update skip locked", drop_id);
             if free.fetch_optional(transaction.connection()).await.map_err(fault)?.is_none() {
+                transaction.rollback().await.map_err(fault)?;
                 return Ok(None);
             }
         }
+        // The clock must be read after the lock is granted, and `select …, clock_timestamp() … for update` reads it
+        // before: hence the outer select. Sizes and reservations must be read by statements of their own, as this one
+        // sees the database as it was before it waited.
         let row = sqlx::query!(
             r#"with locked as materialized (
                    select price_cents, limit_per_user, starts_at, ends_at from drops where id = $1 for no key update
@@ -120,7 +121,10 @@ impl LockedDrop {
                select price_cents, limit_per_user, starts_at, ends_at, clock_timestamp() as "now!" from locked"#,
             drop_id
         );
-        let Some(row) = row.fetch_optional(transaction.connection()).await.map_err(fault)? else { return Ok(None) };
+        let Some(row) = row.fetch_optional(transaction.connection()).await.map_err(fault)? else {
+            transaction.rollback().await.map_err(fault)?;
+            return Ok(None);
+        };
         let sizes = sqlx::query!(
             "select id, label, total_stock, available_stock, held_stock from drop_sizes
              where drop_id = $1 order by position",
