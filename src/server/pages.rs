@@ -29,8 +29,11 @@ use leptos_axum::{
 };
 use tower_http::services::ServeDir;
 
-/// File names under `/pkg` change with their contents.
+/// File names under `/pkg` change with their contents…
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// … except while developing, where names stay and a change must show at once.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Pictures and icons keep their names, so that a change must show within a day.
 const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
@@ -72,7 +75,9 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/rpc/{*function}", post(server_function))
         .route_service(
             &format!("/{}/{{*file}}", options.site_pkg_dir),
-            tower::ServiceBuilder::new().layer(files(IMMUTABLE)).service(site.clone()),
+            tower::ServiceBuilder::new()
+                .layer(files(if options.hash_files { IMMUTABLE } else { NO_CACHE }))
+                .service(site.clone()),
         )
         .fallback_service(tower::ServiceBuilder::new().layer(files(FOR_A_DAY)).service(site.fallback(
             tower::service_fn(move |request| {
