@@ -259,7 +259,7 @@ pub enum Frame {
         /// Every drop.
         drops: Vec<SneakerDrop>,
     },
-    /// Nothing happened for a while, and the line still stands.
+    /// Every ten seconds, whatever else happens: the line still stands.
     Heartbeat {
         /// The database's clock.
         now: DateTime<Utc>,

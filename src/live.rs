@@ -123,7 +123,7 @@ impl Live {
         drops
     }
 
-    /// The visitor's reservation of a drop, if it has not lapsed.
+    /// The visitor's reservation of a drop, as last heard of; whether it has lapsed is for the clock to say.
     pub fn reservation(self, drop_id: i64) -> Option<Reservation> {
         self.reservations.with(|reservations| reservations.get(&drop_id).cloned())
     }

@@ -188,7 +188,7 @@ pub fn yours(purchase: &Purchase) -> String {
     format!("Yours. {}", order(purchase))
 }
 
-/// What a size button says to a screen reader: `US 9, 4 left` or `US 9, sold out`.
+/// What a size button says to a screen reader: `US 9, 4 left` or `US 9, none left`.
 pub fn size(size: &Size) -> String {
     match size.available_stock {
         0 => format!("{}, none left", size.label),
