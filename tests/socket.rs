@@ -9,13 +9,13 @@ use sneakdrop::domain::{Frame, Reason, ReservationStatus, SneakerDrop, StockUpda
 use sqlx::PgPool;
 use std::{collections::BTreeMap, time::Duration};
 use support::{
-    Api, Person, Settings, Shop, at_once, crowd, id_of, lapse,
+    Api, DEADLINE, Person, Settings, Shop, at_once, crowd, id_of, lapse,
     proxy::{Line, Proxy},
     shown_stock, soon, stored_stock, until,
 };
 use tokio::{
     net::{TcpSocket, TcpStream},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -274,6 +274,28 @@ async fn a_socket_that_takes_nothing_is_let_go(db: PgPool) {
     .await;
     drop(dead);
     shop.stop().await;
+}
+
+#[sqlx::test]
+async fn a_socket_that_answers_no_pings_is_closed_and_one_that_does_is_kept(db: PgPool) {
+    let shop = Shop::open(&db).await;
+    let drop_id = shop.open_drop(5).await;
+    let alice = shop.sign_in("alice").await;
+    let mut polite = Page::open(&shop, None).await;
+    // Takes every byte and says nothing, as a program does that hangs while its kernel lives on.
+    let mut mute = handshake(&shop, []).await.expect("a socket").into_inner();
+    let mut sink = tokio::io::sink();
+    let frames_before = polite.frames;
+    tokio::select! {
+        // A reset is an end as well.
+        end = timeout(2 * DEADLINE, tokio::io::copy(&mut mute, &mut sink)) => drop(end.expect("it is closed")),
+        frame = polite.next() => panic!("nothing happened, and yet {frame:?}"),
+    }
+    let heartbeats = polite.frames - frames_before;
+    assert!(heartbeats >= 2, "it was closed after {heartbeats} heartbeats");
+    shop.reserve(&alice, drop_id).await.expect(201);
+    polite.hears_of(Reason::Reserved, (4, 1), &[("One size", 4)]).await;
+    shop.close().await;
 }
 
 #[sqlx::test]

@@ -24,6 +24,27 @@ test("a device without a network is offline, and catches up", async ({ page, con
   complaints.length = 0; // the browser reports each attempt to leave a device that is offline
 });
 
+test("a line that fell silent without a word is replaced", async ({ page, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
+  let opened = 0;
+  let silent = false;
+  await page.clock.install();
+  await page.routeWebSocket("**/ws", (line) => {
+    const isFirst = ++opened === 1;
+    line.connectToServer().onMessage((message) => {
+      if (!(isFirst && silent)) line.send(message);
+    });
+  });
+  await open(page);
+  silent = true;
+  await (await shop.customer("alice")).reserve(drop);
+  expect(opened).toBe(1);
+  await page.clock.fastForward("00:30");
+  await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible();
+  await expect(connection(page)).toHaveText("Live");
+  expect(opened).toBe(2);
+});
+
 test("a click that cannot reach the server says so, and can be repeated", async ({ page, context, shop, complaints }) => {
   await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   await open(page);
