@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use sneakdrop::{
     domain::User,
     error::{DropError, Missing},
-    server::session,
+    server::session::{self, SessionKey},
 };
 use sqlx::PgPool;
 use support::{
-    ADMIN_TOKEN, Answer, Api, Person, SESSION_KEY, Settings, Shop, client, crowd,
+    ADMIN_TOKEN, Answer, Api, Person, Settings, Shop, client, crowd,
     gate::Gate,
     id_of, lapse, number,
     process::Process,
@@ -431,14 +431,29 @@ async fn the_admin_acts_for_any_existing_user_by_name_only(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_proof_holds_for_every_node_of_its_database_and_for_no_other_database(db: PgPool) {
+    let shop = Shop::open(&db).await;
+    let drop_id = shop.open_drop(5).await;
+    let alice = shop.sign_in("alice").await;
+    shop.another(Settings::default()).await.reserve(&alice, drop_id).await.expect(201);
+    // All that a new database does not share with one in which everybody has the same number and name.
+    sqlx::query("update shop set session_secret = gen_random_uuid()").execute(&db).await.expect("there is a secret");
+    let rebuilt = shop.another(Settings::default()).await;
+    rebuilt.reserve(&alice, drop_id).await.refuses(401, "unauthorized");
+    rebuilt.purchase(&alice, drop_id).await.refuses(401, "unauthorized");
+    shop.close().await;
+}
+
+#[sqlx::test]
 async fn a_forged_or_stale_proof_is_nobody(db: PgPool) {
     let shop = Shop::open(&db).await;
     let drop_id = shop.open_drop(5).await;
     let [alice, bob] = [shop.sign_in("alice").await, shop.sign_in("bob").await];
     let parts: Vec<_> = alice.token.split('.').collect();
     let [version, id, name, signature] = parts[..] else { panic!("{}", alice.token) };
-    let signed_by_another = session::token(b"another key", &User { id: alice.id, username: "alice".into() });
-    let of_nobody = session::token(SESSION_KEY.as_bytes(), &User { id: bob.id + 1, username: "carol".into() });
+    let another_key = SessionKey::load(b"another key", &db).await.expect("the database has a secret");
+    let signed_by_another = session::token(&another_key, &User { id: alice.id, username: "alice".into() });
+    let of_nobody = session::token(&shop.state.session_key, &User { id: bob.id + 1, username: "carol".into() });
     for forged in [
         signed_by_another,
         of_nobody,

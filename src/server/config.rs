@@ -16,7 +16,7 @@ pub struct Config {
     pub expiry_interval: Duration,
     /// The bearer token of the shop's other services; without one, nobody is admin.
     pub admin_token: Option<String>,
-    /// Signs sessions. Nodes that share it accept each other's visitors.
+    /// Signs sessions, together with the database's own secret. Nodes that share both accept each other's visitors.
     pub session_key: Vec<u8>,
     /// Insert sample users and drops when there are no drops.
     pub seed: bool,

@@ -31,6 +31,7 @@ use expiry::ExpiryTimer;
 use feed::Feed;
 use leptos::config::{LeptosOptions, get_configuration};
 use serde_json::json;
+use session::SessionKey;
 use sqlx::PgPool;
 use std::{error::Error, sync::Arc, time::Duration};
 use tokio::{
@@ -56,6 +57,8 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct AppState {
     /// What the process was told from outside.
     pub config: Arc<Config>,
+    /// Signs sessions.
+    pub session_key: SessionKey,
     /// Connections to PostgreSQL, the single source of truth.
     pub pool: PgPool,
     /// Every drop, in memory.
@@ -86,6 +89,7 @@ impl AppState {
         // What it is loaded with is in every snapshot.
         catalog.flush();
         Ok(Self {
+            session_key: SessionKey::load(&config.session_key, &pool).await?,
             config: Arc::new(config),
             pool,
             catalog: Arc::new(catalog),

@@ -78,7 +78,7 @@ async fn get_or_create_user(
     if !account.is_callers {
         return Ok(Json(json!({ "user": user })).into_response());
     }
-    let token = session::token(&state.config.session_key, &user);
+    let token = session::token(&state.session_key, &user);
     let mut response = Json(json!({ "user": user, "token": token })).into_response();
     for cookie in caller.sign_in_cookies(&state, &user) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -4,7 +4,10 @@
 //! caller costs no query. Two cookies carry tokens: one holds who is signed in, the other every name that this browser
 //! has claimed, so that someone who signs out can come back, here and nowhere else.
 
-use super::AppState;
+use super::{
+    AppState,
+    database::{Loan, bounded, fault},
+};
 use crate::{domain::User, error::DropError};
 use axum::{
     extract::FromRequestParts,
@@ -13,6 +16,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use sqlx::PgPool;
 use std::{convert::Infallible, fmt::Write};
 use subtle::ConstantTimeEq;
 
@@ -42,7 +46,7 @@ impl Caller {
     /// Reads the caller from a request's headers. A bad signature is nobody, not an error.
     pub fn from_headers(state: &AppState, headers: &HeaderMap) -> Self {
         let is_https = is_https(headers);
-        let key = &state.config.session_key;
+        let key = &state.session_key;
         if let Some(bearer) = bearer(headers) {
             let user = verify(key, bearer);
             return Self {
@@ -73,7 +77,7 @@ impl Caller {
 
     /// The `Set-Cookie` values that sign this browser in as `user` and remember the claim.
     pub fn sign_in_cookies(&self, state: &AppState, user: &User) -> [HeaderValue; 2] {
-        let key = &state.config.session_key;
+        let key = &state.session_key;
         let others = self.claims.iter().filter(|claim| *claim != user);
         let claims: Vec<_> =
             std::iter::once(user).chain(others).take(CLAIMED_NAMES).map(|claim| token(key, claim)).collect();
@@ -104,29 +108,47 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
+/// Signs sessions: made of what the nodes of a shop share and what their database alone has.
+#[derive(Clone)]
+pub struct SessionKey(Hmac<Sha256>);
+
+impl SessionKey {
+    /// The key of this database's visitors.
+    pub async fn load(configured: &[u8], pool: &PgPool) -> Result<Self, DropError> {
+        let secret = sqlx::query_scalar!(r#"select session_secret::text as "secret!" from shop"#);
+        let mut loan = Loan::take(pool).await.map_err(fault)?;
+        let secret = bounded(secret.fetch_one(loan.connection())).await?;
+        loan.give_back();
+        Ok(Self::new(configured, &secret))
+    }
+
+    fn new(configured: &[u8], secret: &str) -> Self {
+        let mac = |key: &[u8]| Hmac::new_from_slice(key).expect("HMAC takes a key of any length");
+        Self(mac(&mac(configured).chain_update(secret).finalize().into_bytes()))
+    }
+
+    fn sign(&self, message: &str) -> Hmac<Sha256> {
+        self.0.clone().chain_update(message)
+    }
+}
+
 /// The signed proof that its bearer is `user`.
-pub fn token(key: &[u8], user: &User) -> String {
+pub fn token(key: &SessionKey, user: &User) -> String {
     let mut token = format!("v1.{}.{}", user.id, BASE64.encode(&user.username));
-    let signature = BASE64.encode(mac(key, &token).finalize().into_bytes());
+    let signature = BASE64.encode(key.sign(&token).finalize().into_bytes());
     write!(token, ".{signature}").expect("writing to a String cannot fail");
     token
 }
 
-fn verify(key: &[u8], token: &str) -> Option<User> {
+fn verify(key: &SessionKey, token: &str) -> Option<User> {
     let (signed, signature) = token.rsplit_once('.')?;
-    mac(key, signed).verify_slice(&BASE64.decode(signature).ok()?).ok()?;
+    key.sign(signed).verify_slice(&BASE64.decode(signature).ok()?).ok()?;
     let mut parts = signed.split('.');
     let (Some("v1"), Some(id), Some(username), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return None;
     };
     let username = String::from_utf8(BASE64.decode(username).ok()?).ok()?;
     Some(User { id: id.parse().ok()?, username })
-}
-
-fn mac(key: &[u8], message: &str) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(message.as_bytes());
-    mac
 }
 
 /// Whether a request that changes something, or opens a socket, may come from where it says. Browsers always send
@@ -186,12 +208,14 @@ mod tests {
 
     #[test]
     fn a_token_proves_its_user_and_nothing_else() {
-        let token = token(b"key", &zoe());
-        assert_eq!(verify(b"key", &token), Some(zoe()));
-        assert_eq!(verify(b"another key", &token), None);
-        assert_eq!(verify(b"key", &token.replacen("v1.7", "v1.8", 1)), None);
-        assert_eq!(verify(b"key", &token[..token.len() - 1]), None);
-        assert_eq!(verify(b"key", ""), None);
+        let key = SessionKey::new(b"key", "secret");
+        let token = token(&key, &zoe());
+        assert_eq!(verify(&key, &token), Some(zoe()));
+        assert_eq!(verify(&SessionKey::new(b"another key", "secret"), &token), None);
+        assert_eq!(verify(&SessionKey::new(b"key", "another secret"), &token), None);
+        assert_eq!(verify(&key, &token.replacen("v1.7", "v1.8", 1)), None);
+        assert_eq!(verify(&key, &token[..token.len() - 1]), None);
+        assert_eq!(verify(&key, ""), None);
     }
 
     #[test]

@@ -10,7 +10,12 @@ use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use sneakdrop::{
     domain::{SneakerDrop, User},
-    server::{AppState, config::Config, database, serve, session},
+    server::{
+        AppState,
+        config::Config,
+        database, serve,
+        session::{self, SessionKey},
+    },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use std::{future::Future, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
@@ -324,10 +329,11 @@ pub(crate) async fn crowd(db: &PgPool, count: i32) -> Vec<Person> {
     .fetch_all(db)
     .await
     .expect("users are created");
+    let key = SessionKey::load(SESSION_KEY.as_bytes(), db).await.expect("the database has a secret");
     created
         .into_iter()
         .map(|(id, username)| {
-            let token = session::token(SESSION_KEY.as_bytes(), &User { id, username: username.clone() });
+            let token = session::token(&key, &User { id, username: username.clone() });
             Person { id, username, token }
         })
         .collect()
