@@ -55,9 +55,9 @@ impl Sample {
 
 /// Fills an empty shop; one that has drops is left alone. Of several nodes that start at once, one does it.
 pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
-    let mut lock = Loan::begin(&state.pool).await.map_err(fault)?;
+    let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
     sqlx::query!("select pg_advisory_xact_lock(hashtext('sneakdrop seed'))")
-        .execute(lock.connection())
+        .execute(transaction.connection())
         .await
         .map_err(fault)?;
     state.catalog.reconcile(&state.pool).await?;
@@ -79,9 +79,10 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
             ends_at: None,
             sizes: sizes.collect(),
         };
-        inventory::create(state, new).await?;
+        inventory::insert(transaction.connection(), new).await.map_err(fault)?;
     }
-    lock.commit().await.map_err(fault)?;
+    transaction.commit().await.map_err(fault)?;
+    state.catalog.reconcile(&state.pool).await?;
     tracing::info!(drops = SHELF.len(), "sample data inserted");
     Ok(())
 }

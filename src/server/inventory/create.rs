@@ -8,6 +8,7 @@ use crate::{
     },
 };
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 /// A drop to be, already checked.
 pub(crate) struct NewDrop {
@@ -39,53 +40,56 @@ pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop
     let state = state.clone();
     uncancelled(async move {
         let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
-        let row = sqlx::query!(
-            r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)
-               values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id, version, starts_at, ends_at"#,
-            new.name,
-            new.price_cents,
-            new.image_url,
-            new.limit_per_user,
-            new.starts_at,
-            new.ends_at
-        );
-        let row = row.fetch_one(transaction.connection()).await.map_err(fault)?;
-        let (labels, stocks): (Vec<String>, Vec<i32>) =
-            new.sizes.into_iter().map(|size| (size.label, size.stock)).unzip();
-        sqlx::query!(
-            "insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
-             select $1, label, position, stock, stock
-             from unnest($2::text[], $3::integer[]) with ordinality as new (label, stock, position)",
-            row.id,
-            &labels,
-            &stocks
-        )
-        .execute(transaction.connection())
-        .await
-        .map_err(fault)?;
+        let drop = insert(transaction.connection(), new).await.map_err(fault)?;
         transaction.commit().await.map_err(commit_fault)?;
-
-        let sizes = std::iter::zip(labels, stocks);
-        let sizes: Vec<_> =
-            sizes.map(|(label, stock)| Size { label, total_stock: stock, available_stock: stock }).collect();
-        let stock = sizes.iter().map(|size| size.total_stock).sum();
-        let drop = SneakerDrop {
-            id: row.id,
-            name: new.name,
-            price_cents: new.price_cents,
-            image_url: new.image_url,
-            limit_per_user: new.limit_per_user,
-            version: row.version,
-            starts_at: row.starts_at,
-            ends_at: row.ends_at,
-            total_stock: stock,
-            available_stock: stock,
-            held_stock: 0,
-            sizes,
-            latest_purchasers: vec![],
-        };
         state.catalog.insert(drop.clone());
         Ok(drop)
     })
     .await
+}
+
+/// Writes a drop and its sizes, in the caller's transaction.
+pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Result<SneakerDrop, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)
+               values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id, version, starts_at, ends_at"#,
+        new.name,
+        new.price_cents,
+        new.image_url,
+        new.limit_per_user,
+        new.starts_at,
+        new.ends_at
+    );
+    let row = row.fetch_one(&mut *connection).await?;
+    let (labels, stocks): (Vec<String>, Vec<i32>) = new.sizes.into_iter().map(|size| (size.label, size.stock)).unzip();
+    sqlx::query!(
+        "insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
+             select $1, label, position, stock, stock
+             from unnest($2::text[], $3::integer[]) with ordinality as new (label, stock, position)",
+        row.id,
+        &labels,
+        &stocks
+    )
+    .execute(connection)
+    .await?;
+
+    let sizes = std::iter::zip(labels, stocks);
+    let sizes: Vec<_> =
+        sizes.map(|(label, stock)| Size { label, total_stock: stock, available_stock: stock }).collect();
+    let stock = sizes.iter().map(|size| size.total_stock).sum();
+    Ok(SneakerDrop {
+        id: row.id,
+        name: new.name,
+        price_cents: new.price_cents,
+        image_url: new.image_url,
+        limit_per_user: new.limit_per_user,
+        version: row.version,
+        starts_at: row.starts_at,
+        ends_at: row.ends_at,
+        total_stock: stock,
+        available_stock: stock,
+        held_stock: 0,
+        sizes,
+        latest_purchasers: vec![],
+    })
 }

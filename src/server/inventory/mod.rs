@@ -14,7 +14,7 @@ mod purchase;
 mod release;
 mod reserve;
 
-pub(crate) use create::{NewDrop, NewSize, create};
+pub(crate) use create::{NewDrop, NewSize, create, insert};
 pub(crate) use expire::expire;
 pub(crate) use purchase::{Purchased, Target, purchase};
 pub(crate) use release::release;
