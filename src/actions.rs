@@ -3,7 +3,13 @@
 //! Actions live as long as the page, not as long as a card: a card that moves to another section while the server answers
 //! is a new card, and the answer must find both state and toast.
 
-use crate::{api, domain::Reservation, error::DropError, live::Live, words};
+use crate::{
+    api,
+    domain::{Reservation, ReservationStatus},
+    error::DropError,
+    live::Live,
+    words,
+};
 use leptos::prelude::*;
 use std::collections::HashMap;
 
@@ -118,9 +124,11 @@ impl DropActions {
             None => {}
         });
         Effect::new(move || match self.give_back.value().get() {
-            Some(Ok(())) => {
-                toasts.success(words::GIVEN_BACK.into());
-                live.give_back(drop_id);
+            Some(Ok(reservation)) => {
+                if reservation.status == ReservationStatus::Cancelled {
+                    toasts.success(words::GIVEN_BACK.into());
+                }
+                live.apply(reservation, None);
             }
             Some(Err(error)) => refused(error),
             None => {}

@@ -80,16 +80,16 @@ pub async fn purchase(
     Ok(inventory::purchase(&request.state, user_id, inventory::Target::Drop(drop_id)).await?.purchase)
 }
 
-/// Gives back the pair that the visitor holds.
+/// Gives back the pair that the visitor holds; says which one went back.
 #[server(prefix = "/rpc", endpoint = "give_back")]
 pub async fn give_back(
     /// The drop.
     drop_id: i64,
-) -> Result<(), DropError> {
+) -> Result<Reservation, DropError> {
     use crate::server::{inventory, pages};
     let request = pages::request()?;
     let user_id = request.caller.require_user()?.id;
-    inventory::release(&request.state, user_id, drop_id).await.map(drop)
+    Ok(inventory::release(&request.state, user_id, drop_id).await?.reservation)
 }
 
 /// The newest purchasers of a drop, for its own page.

@@ -198,13 +198,6 @@ impl Live {
         }
     }
 
-    /// The visitor gave the pair of a drop back.
-    pub fn give_back(self, drop_id: i64) {
-        if let Some(reservation) = self.reservations.with_untracked(|held| held.get(&drop_id).cloned()) {
-            self.apply(Reservation { status: ReservationStatus::Cancelled, ..reservation }, None);
-        }
-    }
-
     /// Lets go of reservations that are over although the server has not said so.
     pub fn lapse(self, is_over: impl Fn(&Reservation) -> bool) {
         let is_over = |held: &BTreeMap<i64, Reservation>| held.values().filter(|held| is_over(held)).cloned().collect();

@@ -624,8 +624,10 @@ async fn server_functions_sell_and_refuse_as_rest_does(db: PgPool) {
     assert_eq!(bob.call("purchase", &drop).await.expect(409).json, json!("no_active_reservation"));
     let bought = alice.call("purchase", &drop).await.expect(200).json;
     assert_eq!(bought["reservation_id"], held["id"]);
-    bob.call("reserve", &format!("{drop}&size=M")).await.expect(200);
-    assert_eq!(bob.call("give_back", &drop).await.expect(200).json, Value::Null);
+    let held = bob.call("reserve", &format!("{drop}&size=M")).await.expect(200).json;
+    let back = bob.call("give_back", &drop).await.expect(200).json;
+    assert_eq!((&back["id"], &back["status"]), (&held["id"], &json!("cancelled")));
+    assert_eq!(bob.call("give_back", &drop).await.expect(200).json, back);
 
     let snapshot = alice.call("snapshot", "").await.expect(200).json;
     assert_eq!(snapshot["visitor"]["purchases"], json!([bought]));

@@ -122,6 +122,30 @@ test("a pair that is given back is there for everybody at once", async ({ page, 
   await expect(over.getByRole("article", { name: "Slab Skate" })).toBeVisible();
 });
 
+test("a late answer to giving a pair back does not hide the next one", async ({ page, context, shop }) => {
+  await shop.createDrop({ name: "Court 76", totalStock: 3 });
+  await open(page);
+  await signIn(page, "kim");
+  await card(page, "Court 76").getByRole("button", { name: "Reserve" }).click();
+  const other = await context.newPage();
+  await open(other);
+  await expect(card(other, "Court 76").getByRole("timer")).toBeVisible();
+  let answer = () => {};
+  const mayAnswer = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/rpc/give_back", async (route) => {
+    const response = await route.fetch();
+    await mayAnswer;
+    await route.fulfill({ response });
+  });
+  await card(page, "Court 76").getByRole("button", { name: "Give it back" }).click();
+  await card(other, "Court 76").getByRole("button", { name: "Reserve" }).click();
+  await expect(card(other, "Court 76").getByRole("timer")).toBeVisible();
+  await expect(card(page, "Court 76").getByRole("timer")).toBeVisible();
+  answer();
+  await expect(toast(page, "You gave the pair back.")).toBeVisible();
+  await expect(card(page, "Court 76").getByRole("button", { name: "Complete purchase" })).toBeEnabled();
+});
+
 test("someone else's reservation never clears mine", async ({ page, shop }) => {
   const drop = await shop.createDrop({ name: "High Rise", totalStock: 5 });
   await open(page);

@@ -6,7 +6,7 @@
 use super::{
     AppState,
     accounts::{self, is_invisible},
-    inventory::{self, Granted, NewDrop, NewSize, Purchased, Target},
+    inventory::{self, Granted, NewDrop, NewSize, Purchased, Released, Target},
     session::{self, Caller},
 };
 use crate::{
@@ -134,7 +134,7 @@ async fn release(
     body: Fields,
 ) -> Result<Json<Value>, DropError> {
     let user_id = acting_user(&state, &caller, &body).await?;
-    let new_stock = inventory::release(&state, user_id, drop_id).await?;
+    let Released { new_stock, .. } = inventory::release(&state, user_id, drop_id).await?;
     Ok(Json(json!({ "newStock": new_stock })))
 }
 

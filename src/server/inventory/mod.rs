@@ -17,7 +17,7 @@ mod reserve;
 pub(crate) use create::{NewDrop, NewSize, create, insert};
 pub(crate) use expire::expire;
 pub(crate) use purchase::{Purchased, Target, purchase};
-pub(crate) use release::release;
+pub(crate) use release::{Released, release};
 pub(crate) use reserve::{Granted, reserve};
 
 use super::{
