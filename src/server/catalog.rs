@@ -18,8 +18,11 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map},
+    sync::{
+        Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -30,13 +33,31 @@ pub struct Catalog {
     drops: RwLock<BTreeMap<i64, Entry>>,
     clock: Mutex<DatabaseClock>,
     changed: Notify,
+    revision: AtomicU64,
+    /// When the reconciliation last found all to be right.
+    trusted_at: Mutex<Option<Instant>>,
 }
 
 struct Entry {
     drop: SneakerDrop,
     /// Newest first; the first few are also in `drop`.
     purchasers: Vec<Purchaser>,
+    customers: Customers,
     pending: Pending,
+}
+
+/// Who has a pair of a drop.
+#[derive(Default)]
+struct Customers {
+    /// Who holds one in an active reservation, and until when.
+    held_until: HashMap<i64, DateTime<Utc>>,
+    first_to_lapse: Option<DateTime<Utc>>,
+    /// Who bought one; kept only for a drop with a limit.
+    buyers: HashSet<i64>,
+    /// The newest purchase that `buyers` has. Under the drop's lock they are numbered in the order of their commits.
+    last_purchase_id: i64,
+    /// Whether these are all of them as of the drop's version.
+    is_complete: bool,
 }
 
 /// What happened to a drop since the last flush.
@@ -62,14 +83,6 @@ impl Catalog {
         drops
     }
 
-    /// The drops that a visitor could reserve from now: in their window, with stock left.
-    pub fn open_drops(&self) -> Vec<SneakerDrop> {
-        let now = self.now();
-        let mut drops = self.drops();
-        drops.retain(|drop| drop.is_open(now) && drop.available_stock > 0);
-        drops
-    }
-
     /// One drop.
     pub fn get(&self, drop_id: i64) -> Option<SneakerDrop> {
         self.read().get(&drop_id).map(|entry| entry.drop.clone())
@@ -80,23 +93,52 @@ impl Catalog {
         self.read().get(&drop_id).map(|entry| entry.purchasers.clone())
     }
 
-    /// The whole of it, as the first frame of a socket.
-    pub fn snapshot(&self) -> Frame {
-        Frame::Snapshot { now: self.now(), drops: self.drops() }
+    /// Grows with every change, so that what was made of the catalog can be kept until then.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    /// Whether it is certain, without asking the database, that a user who asks for a pair gets none because none is
+    /// left: the drop is open and empty, the user has none (or they would get the same one again, or hear of the limit),
+    /// and none is about to come back by time. What another node does, this one knows half a second later.
+    pub fn is_sold_out_for(&self, user_id: i64, drop_id: i64, size: Option<&str>) -> bool {
+        let trusted_at = *self.trusted_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if trusted_at.is_none_or(|trusted_at| trusted_at.elapsed() > TRUST) {
+            return false;
+        }
+        let now = self.now();
+        let drops = self.read();
+        let Some(Entry { drop, customers, .. }) = drops.get(&drop_id) else { return false };
+        let size = size.and_then(|label| drop.sizes.iter().find(|size| size.label == label));
+        (drop.available_stock == 0 || size.is_some_and(|size| size.available_stock == 0))
+            && drop.is_open(now)
+            && customers.is_complete
+            && !customers.held_until.contains_key(&user_id)
+            && !customers.buyers.contains(&user_id)
+            && customers.first_to_lapse.is_none_or(|lapses_at| lapses_at > now + CLOCK_TOLERANCE)
+    }
+
+    /// Confirms what the catalog has, for a while: the database was just asked.
+    pub(crate) fn trust(&self) {
+        *self.trusted_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Takes in a committed change.
-    pub(crate) fn apply(&self, change: &StockChange) {
+    pub(crate) fn apply(&self, change: StockChange) {
         if let Some(entry) = self.write().get_mut(&change.drop_id) {
             entry.apply(change);
         }
-        self.changed.notify_one();
+        self.note_change();
     }
 
     /// Takes in a drop that was just created.
     pub(crate) fn insert(&self, drop: SneakerDrop) {
-        self.write().entry(drop.id).or_insert_with(|| Entry::new(drop, vec![]));
-        self.changed.notify_one();
+        self.write().entry(drop.id).or_insert_with(|| {
+            let mut entry = Entry::new(drop, vec![]);
+            entry.customers.is_complete = true;
+            entry
+        });
+        self.note_change();
     }
 
     /// Waits until there is something to [`flush`](Self::flush).
@@ -113,9 +155,13 @@ impl Catalog {
 
     /// Reads from the database every drop that is not known in its current version, and its clock.
     pub async fn reconcile(&self, pool: &PgPool) -> Result<(), DropError> {
-        let (ids, versions): (Vec<i64>, Vec<i64>) =
-            self.read().values().map(|entry| (entry.drop.id, entry.drop.version)).unzip();
-        let mut loan = Loan::take(pool).await.map_err(fault)?;
+        let (mut ids, mut versions, mut last_purchase_ids) = (vec![], vec![], BTreeMap::new());
+        for Entry { drop, customers, .. } in self.read().values() {
+            ids.push(drop.id);
+            versions.push(if customers.is_complete { drop.version } else { 0 });
+            last_purchase_ids.insert(drop.id, customers.last_purchase_id);
+        }
+        let mut loan = Loan::begin_snapshot(pool).await.map_err(fault)?;
 
         let asked = Instant::now();
         let rows = sqlx::query!(
@@ -142,7 +188,7 @@ impl Catalog {
             let (Some(id), Some(name), Some(price_cents), Some(version), Some(starts_at)) =
                 (row.id, row.name, row.price_cents, row.version, row.starts_at)
             else {
-                loan.give_back();
+                loan.rollback().await.map_err(fault)?;
                 return Ok(());
             };
             let drop = fresh.entry(id).or_insert_with(|| SneakerDrop {
@@ -181,7 +227,23 @@ impl Catalog {
             LISTED_PURCHASERS as i64
         );
         let purchases = bounded(purchases.fetch_all(loan.connection())).await?;
-        loan.give_back();
+        let reservations = sqlx::query!(
+            "select drop_id, user_id, expires_at from reservations where drop_id = any($1) and status = 'active'",
+            &ids
+        );
+        let reservations = bounded(reservations.fetch_all(loan.connection())).await?;
+        let last_purchase_ids: Vec<i64> =
+            ids.iter().map(|id| last_purchase_ids.get(id).copied().unwrap_or_default()).collect();
+        let buyers = sqlx::query!(
+            "select p.drop_id, p.user_id, p.id
+             from unnest($1::bigint[], $2::bigint[]) as known (drop_id, last_purchase_id)
+             join drops d on d.id = known.drop_id and d.limit_per_user is not null
+             join purchases p on p.drop_id = known.drop_id and p.id > known.last_purchase_id",
+            &ids,
+            &last_purchase_ids
+        );
+        let buyers = bounded(buyers.fetch_all(loan.connection())).await?;
+        loan.rollback().await.map_err(fault)?;
         let mut purchasers: BTreeMap<i64, Vec<Purchaser>> = BTreeMap::new();
         for row in purchases {
             let (purchase_id, purchased_at) = (row.purchase_id, row.created_at);
@@ -189,18 +251,43 @@ impl Catalog {
             purchasers.entry(row.drop_id).or_default().push(purchaser);
         }
 
+        let mut held_until: BTreeMap<i64, HashMap<i64, DateTime<Utc>>> = BTreeMap::new();
+        for row in reservations {
+            held_until.entry(row.drop_id).or_default().insert(row.user_id, row.expires_at);
+        }
+        let mut bought: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
+        for row in buyers {
+            bought.entry(row.drop_id).or_default().push((row.user_id, row.id));
+        }
+
+        if fresh.is_empty() {
+            return Ok(());
+        }
         let mut drops = self.write();
         for (id, drop) in fresh {
             let purchasers = purchasers.remove(&id).unwrap_or_default();
-            match drops.get_mut(&id) {
-                Some(entry) => entry.replace(drop, purchasers),
-                None => {
-                    drops.insert(id, Entry::new(drop, purchasers));
+            let version = drop.version;
+            let entry = match drops.entry(id) {
+                btree_map::Entry::Vacant(vacant) => vacant.insert(Entry::new(drop, purchasers)),
+                btree_map::Entry::Occupied(known) => {
+                    let entry = known.into_mut();
+                    entry.replace(drop, purchasers);
+                    entry
                 }
+            };
+            // A commit of this node may have been faster.
+            if entry.drop.version == version {
+                let held_until = held_until.remove(&id).unwrap_or_default();
+                entry.customers.complete(held_until, bought.remove(&id).unwrap_or_default());
             }
         }
-        self.changed.notify_one();
+        self.note_change();
         Ok(())
+    }
+
+    fn note_change(&self) {
+        self.revision.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<i64, Entry>> {
@@ -216,21 +303,21 @@ impl Entry {
     fn new(mut drop: SneakerDrop, purchasers: Vec<Purchaser>) -> Self {
         drop.latest_purchasers = purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
         let pending = Pending { is_new: true, ..Pending::default() };
-        Self { drop, purchasers, pending }
+        Self { drop, purchasers, customers: Customers::default(), pending }
     }
 
-    fn apply(&mut self, change: &StockChange) {
-        if let Some(purchaser) = &change.purchaser {
-            self.add_purchaser(purchaser.clone());
-        }
+    fn apply(&mut self, change: StockChange) {
         if change.version > self.drop.version {
+            let is_next = change.version == self.drop.version + 1;
+            self.customers.apply(&change, self.drop.limit_per_user.is_some(), is_next);
             self.note_moved(&change.sizes);
             self.drop.version = change.version;
             self.drop.available_stock = change.available();
             self.drop.held_stock = change.held;
-            self.drop.sizes.clone_from(&change.sizes);
+            self.drop.sizes = change.sizes;
             self.pending.reason = Some(change.reason);
         }
+        change.purchasers.into_iter().for_each(|purchaser| self.add_purchaser(purchaser));
     }
 
     /// Takes in a state that someone else committed; what happened is read off the counts.
@@ -302,6 +389,41 @@ impl Entry {
     }
 }
 
+impl Customers {
+    /// Takes in all who hold a pair, and who bought one since `last_purchase_id`.
+    fn complete(&mut self, held_until: HashMap<i64, DateTime<Utc>>, purchases: Vec<(i64, i64)>) {
+        self.first_to_lapse = held_until.values().min().copied();
+        self.held_until = held_until;
+        self.add_buyers(purchases);
+        self.is_complete = true;
+    }
+
+    /// Takes in a change of this node's; `is_next` when it is of the version after this one's.
+    fn apply(&mut self, change: &StockChange, is_limited: bool, is_next: bool) {
+        self.is_complete &= is_next;
+        for user_id in &change.let_go {
+            self.held_until.remove(user_id);
+        }
+        self.held_until.extend(change.holders.iter().copied());
+        self.first_to_lapse = if change.let_go.is_empty() {
+            self.first_to_lapse.into_iter().chain(change.holders.iter().map(|(_, until)| *until)).min()
+        } else {
+            self.held_until.values().min().copied()
+        };
+        // Others' purchases may be missing before these.
+        if is_limited && self.is_complete {
+            self.add_buyers(change.purchasers.iter().map(|purchaser| (purchaser.id, purchaser.purchase_id)));
+        }
+    }
+
+    fn add_buyers(&mut self, purchases: impl IntoIterator<Item = (i64, i64)>) {
+        for (user_id, purchase_id) in purchases {
+            self.buyers.insert(user_id);
+            self.last_purchase_id = self.last_purchase_id.max(purchase_id);
+        }
+    }
+}
+
 /// The database's clock as it was last read, carried on by our monotonic one: ours may be set, and must not move it.
 struct DatabaseClock {
     then: DateTime<Utc>,
@@ -313,6 +435,12 @@ impl Default for DatabaseClock {
         Self { then: Utc::now(), read_at: Instant::now() }
     }
 }
+
+/// How far our idea of the database's clock may be off.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::milliseconds(100);
+
+/// How long the catalog may refuse somebody after the database was last asked. It is asked twice a second.
+const TRUST: Duration = Duration::from_secs(2);
 
 /// An answer that took longer says too little about when the clock was read.
 const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(100);

@@ -1,5 +1,6 @@
 //! Environment -> [`Config`]. A bad value stops the start with one line that names the variable.
 
+use super::inventory::Strategy;
 use sqlx::postgres::PgConnectOptions;
 use std::{env, fmt, net::SocketAddr, str::FromStr, time::Duration};
 
@@ -20,20 +21,24 @@ pub struct Config {
     pub session_key: Vec<u8>,
     /// Insert sample users and drops when there are no drops.
     pub seed: bool,
+    /// How requests share transactions.
+    pub strategy: Strategy,
 }
 
 impl Config {
-    /// Reads the environment, completed by a `.env` file where there is one, and the command line's `--seed`.
+    /// Reads the environment, completed by a `.env` file where there is one, and the command line: `--seed`, and
+    /// `--plain` for the benchmark.
     pub fn from_env() -> Result<Self, ConfigError> {
         match dotenvy::dotenv() {
             Err(error) if !error.not_found() => return Err(ConfigError(format!(".env: {error}"))),
             _ => {}
         }
-        let mut seed = false;
+        let (mut seed, mut strategy) = (false, Strategy::Combined);
         for argument in env::args().skip(1) {
             match argument.as_str() {
                 "--seed" => seed = true,
-                other => return Err(ConfigError(format!("unknown argument {other}; the only one is --seed"))),
+                "--plain" => strategy = Strategy::Plain,
+                other => return Err(ConfigError(format!("unknown argument {other}; there are --seed and --plain"))),
             }
         }
         Ok(Self {
@@ -60,6 +65,7 @@ impl Config {
                 }
             },
             seed,
+            strategy,
         })
     }
 }

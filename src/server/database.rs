@@ -48,6 +48,13 @@ impl Loan {
         Ok(loan)
     }
 
+    /// Borrows a connection and opens a transaction that reads, whose statements all see the same moment.
+    pub(crate) async fn begin_snapshot(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut loan = Self::take(pool).await?;
+        sqlx::raw_sql("begin isolation level repeatable read read only").execute(loan.connection()).await?;
+        Ok(loan)
+    }
+
     /// The connection, for a query.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         self.0.as_mut().expect("there until it is given back")
@@ -60,7 +67,7 @@ impl Loan {
         Ok(())
     }
 
-    /// Ends a transaction that did nothing.
+    /// Ends a transaction that wrote nothing.
     pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
         sqlx::raw_sql("rollback").execute(self.connection()).await?;
         self.give_back();
@@ -113,13 +120,16 @@ pub(crate) fn fault(error: sqlx::Error) -> DropError {
 /// The meaning of an error during COMMIT. A refusal by PostgreSQL is a fault like any other; a broken connection, or one
 /// that PostgreSQL shut down, leaves open whether the transaction took place.
 pub(crate) fn commit_fault(error: sqlx::Error) -> DropError {
-    match &error {
-        sqlx::Error::Database(database) if !database.code().is_some_and(|code| code.starts_with("57P")) => fault(error),
-        _ => {
-            tracing::error!(%error, "the answer to a COMMIT was lost");
-            DropError::Unknown
-        }
+    if is_refusal(&error) {
+        return fault(error);
     }
+    tracing::error!(%error, "the answer to a COMMIT was lost");
+    DropError::Unknown
+}
+
+/// Whether it was PostgreSQL that ended the transaction, so that nothing of it took place.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if !error.code().is_some_and(|code| code.starts_with("57P")))
 }
 
 /// Whether an error goes away by itself: the database cannot be reached, or answers with connection trouble (08), a

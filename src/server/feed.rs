@@ -5,7 +5,10 @@ use crate::domain::Frame;
 use axum::extract::ws::Utf8Bytes;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::broadcast, time::Instant};
@@ -23,7 +26,16 @@ const OWN_FRAMES_BEHIND: usize = 16;
 /// The channels between commits and sockets. Each frame is encoded once and shared by all that get it.
 pub struct Feed {
     everyone: broadcast::Sender<Utf8Bytes>,
+    flushes: AtomicU64,
+    snapshot: Mutex<Option<EncodedSnapshot>>,
     by_user: Mutex<HashMap<i64, broadcast::Sender<OwnFrame>>>,
+}
+
+/// A snapshot as it goes over the wire, for all who connect before the next flush.
+struct EncodedSnapshot {
+    flushes: u64,
+    made_at: Instant,
+    frame: Utf8Bytes,
 }
 
 /// What one user's sockets get.
@@ -37,7 +49,12 @@ pub(crate) enum OwnFrame {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { everyone: broadcast::Sender::new(FRAMES_BEHIND), by_user: Mutex::default() }
+        Self {
+            everyone: broadcast::Sender::new(FRAMES_BEHIND),
+            flushes: AtomicU64::new(0),
+            snapshot: Mutex::default(),
+            by_user: Mutex::default(),
+        }
     }
 }
 
@@ -46,7 +63,10 @@ impl Feed {
     pub(crate) async fn run(self: Arc<Self>, catalog: Arc<Catalog>, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
             let next = Instant::now() + FLUSH_INTERVAL;
-            for frame in catalog.flush() {
+            let frames = catalog.flush();
+            // Before they are sent: whoever subscribes too late for them must get a snapshot that has them.
+            self.flushes.fetch_add(1, Ordering::SeqCst);
+            for frame in frames {
                 // Nobody listening is no error.
                 let _ = self.everyone.send(encode(&frame));
             }
@@ -54,9 +74,25 @@ impl Feed {
         }
     }
 
-    /// Sends a frame to the sockets of one user.
-    pub(crate) fn send_to(&self, user_id: i64, frame: &Frame) {
-        self.send_own(user_id, || OwnFrame::News(encode(frame)));
+    /// The catalog as the first frame of a socket that has already subscribed. It is encoded once for all that connect
+    /// between two flushes; what it lacks comes with the next.
+    pub(crate) fn snapshot(&self, catalog: &Catalog) -> Utf8Bytes {
+        let mut snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushes = self.flushes.load(Ordering::SeqCst);
+        match &*snapshot {
+            // Its `now` must not be old either.
+            Some(it) if it.flushes == flushes && it.made_at.elapsed() < FLUSH_INTERVAL => it.frame.clone(),
+            _ => {
+                let frame = encode(&Frame::Snapshot { now: catalog.now(), drops: catalog.drops() });
+                *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), frame: frame.clone() });
+                frame
+            }
+        }
+    }
+
+    /// Sends a frame to the sockets of one user, if there are any.
+    pub(crate) fn send_to(&self, user_id: i64, frame: impl FnOnce() -> Frame) {
+        self.send_own(user_id, || OwnFrame::News(encode(&frame())));
     }
 
     /// Has the sockets of one user read their state anew.

@@ -4,10 +4,11 @@ pub mod catalog;
 pub mod config;
 pub mod database;
 pub mod feed;
+pub mod inventory;
+pub mod listing;
 pub mod session;
 
 pub(crate) mod accounts;
-pub(crate) mod inventory;
 
 mod expiry;
 pub(crate) mod pages;
@@ -29,7 +30,9 @@ use config::Config;
 use database::Loan;
 use expiry::ExpiryTimer;
 use feed::Feed;
+use inventory::Combiner;
 use leptos::config::{LeptosOptions, get_configuration};
+use listing::ListingCache;
 use serde_json::json;
 use session::SessionKey;
 use sqlx::PgPool;
@@ -45,6 +48,9 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 /// How often the catalog asks the database for what it did not see itself; half of the second in which every screen
 /// must be right again.
 const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often the log tells how large batches were.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a stop waits for requests in flight and for sockets to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -63,6 +69,10 @@ pub struct AppState {
     pub pool: PgPool,
     /// Every drop, in memory.
     pub catalog: Arc<Catalog>,
+    /// What `GET /api/drops` answers.
+    pub listing: Arc<ListingCache>,
+    /// Where requests for the same drop meet.
+    pub combiner: Arc<Combiner>,
     /// The way to the sockets.
     pub feed: Arc<Feed>,
     /// Wakes the sweeper.
@@ -90,9 +100,11 @@ impl AppState {
         catalog.flush();
         Ok(Self {
             session_key: SessionKey::load(&config.session_key, &pool).await?,
+            combiner: Arc::new(Combiner::new(config.strategy)),
             config: Arc::new(config),
             pool,
             catalog: Arc::new(catalog),
+            listing: Arc::default(),
             feed: Arc::default(),
             expiry: Arc::default(),
             leptos: get_configuration(None)?.leptos_options,
@@ -106,6 +118,7 @@ impl AppState {
         self.tasks.spawn(self.feed.clone().run(self.catalog.clone(), self.shutdown.clone()));
         self.tasks.spawn(expiry::run(self.clone()));
         self.tasks.spawn(reconcile(self.clone()));
+        self.tasks.spawn(report(self.clone()));
     }
 }
 
@@ -238,6 +251,18 @@ async fn reconcile(state: AppState) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         // The log has the cause; the next tick tries again.
-        let _ = state.catalog.reconcile(&state.pool).await;
+        if state.catalog.reconcile(&state.pool).await.is_ok() {
+            state.catalog.trust();
+        }
+    }
+}
+
+async fn report(state: AppState) {
+    let mut ticks = interval(REPORT_INTERVAL);
+    while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        let batch_sizes = state.combiner.take_batch_sizes();
+        if !batch_sizes.is_empty() {
+            tracing::info!(batch_sizes, waiting = state.combiner.waiting(), "orders in a batch, and how often");
+        }
     }
 }

@@ -55,8 +55,21 @@ pub(crate) fn routes() -> Router<AppState> {
         .method_not_allowed_fallback(async || DropError::MethodNotAllowed)
 }
 
-async fn list_drops(State(state): State<AppState>) -> Json<Value> {
-    Json(json!({ "drops": state.catalog.open_drops() }))
+async fn list_drops(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let (body, etag) = state.listing.get(&state.catalog);
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_listed(known, &etag));
+    let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    if known {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        (headers, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    }
+}
+
+/// Whether an `If-None-Match` names a tag.
+fn is_listed(known: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(known), Ok(etag)) = (known.to_str(), etag.to_str()) else { return false };
+    known.split(',').any(|known| ["*", etag].contains(&known.trim()))
 }
 
 async fn create_drop(State(state): State<AppState>, caller: Caller, body: Fields) -> Result<Response, DropError> {

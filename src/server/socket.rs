@@ -132,7 +132,7 @@ impl Socket {
             Some(user) => Some(accounts::visitor(&self.state.pool, user).await.map_err(|_| Gone)?),
             None => None,
         };
-        self.send(Message::Text(encode(&self.state.catalog.snapshot()))).await?;
+        self.send(Message::Text(self.state.feed.snapshot(&self.state.catalog))).await?;
         self.send(Message::Text(encode(&Frame::Visitor { visitor }))).await
     }
 

@@ -13,7 +13,9 @@ use sneakdrop::{
     server::{
         AppState,
         config::Config,
-        database, serve,
+        database,
+        inventory::Strategy,
+        serve,
         session::{self, SessionKey},
     },
 };
@@ -96,6 +98,7 @@ impl Shop {
             admin_token: Some(ADMIN_TOKEN.into()),
             session_key: SESSION_KEY.into(),
             seed: false,
+            strategy: Strategy::Combined,
         };
         let (started, start) = oneshot::channel();
         let stopped = runtime.spawn(async move {

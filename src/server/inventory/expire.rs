@@ -1,4 +1,7 @@
-use super::{Entrant, LockedDrop};
+use super::{
+    LockedDrop,
+    locked::{Entrant, Failure},
+};
 use crate::{
     error::DropError,
     server::{
@@ -36,8 +39,8 @@ pub(crate) async fn expire(state: &AppState) -> Result<Option<DateTime<Utc>>, Dr
 }
 
 async fn release_lapsed(state: &AppState, drop_id: i64) -> Result<(), DropError> {
-    match LockedDrop::enter(state, drop_id, Entrant::Sweeper).await? {
-        Some(drop) => drop.settle(Ok(Ok(()))).await,
+    match LockedDrop::enter(state, drop_id, Entrant::Sweeper).await.map_err(Failure::from)? {
+        Some(drop) => Ok(drop.settle().await?),
         None => Ok(()),
     }
 }

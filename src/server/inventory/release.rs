@@ -1,4 +1,8 @@
-use super::{Decision, LockedDrop, uncancelled};
+use super::{
+    LockedDrop,
+    combine::{self, Order, Outcome},
+    standing::{Standings, leave_active},
+};
 use crate::{
     domain::{Reason, Reservation, ReservationStatus},
     error::DropError,
@@ -6,6 +10,7 @@ use crate::{
 };
 
 /// A pair that is back on the shelf.
+#[derive(Clone)]
 pub(crate) struct Released {
     /// What became of it: cancelled, or lapsed before that.
     pub(crate) reservation: Reservation,
@@ -13,50 +18,44 @@ pub(crate) struct Released {
     pub(crate) new_stock: i32,
 }
 
+impl Outcome for Released {}
+
+/// A wish to give a pair back.
+pub(super) type Release = Order<(), Released>;
+
 /// Gives back the pair that a user holds of a drop. Repeated after it went back, by this call or by time, it says so
 /// again: a retry after a lost answer is safe.
 pub(crate) async fn release(state: &AppState, user_id: i64, drop_id: i64) -> Result<Released, DropError> {
-    let state = state.clone();
-    uncancelled(async move {
-        let mut drop = LockedDrop::lock(&state, drop_id, user_id).await?;
-        let decision = cancel(&mut drop, user_id).await;
-        drop.settle(decision).await
-    })
-    .await
+    combine::ask(state, drop_id, user_id, (), |queues| &mut queues.releases).await
 }
 
-async fn cancel(drop: &mut LockedDrop, user_id: i64) -> Decision<Released> {
-    let cancelled = sqlx::query!(
-        "update reservations set status = 'cancelled', settled_at = $3
-         where user_id = $1 and drop_id = $2 and status = 'active'
-         returning id, size_id, expires_at, created_at",
-        user_id,
-        drop.id,
-        drop.now
-    );
-    if let Some(row) = cancelled.fetch_optional(drop.transaction.connection()).await? {
-        let size = drop.move_stock(row.size_id, 1, -1, Reason::Released);
-        let (drop_id, status) = (drop.id, ReservationStatus::Cancelled);
-        let (expires_at, created_at) = (row.expires_at, row.created_at);
-        let reservation = Reservation { id: row.id, drop_id, user_id, size, status, expires_at, created_at };
-        drop.told.push((reservation.clone(), None));
-        return Ok(Ok(Released { reservation, new_stock: drop.available() }));
+/// Cancels what is held.
+pub(super) async fn cancel(
+    drop: &mut LockedDrop,
+    standings: &mut Standings,
+    orders: &[Release],
+) -> Result<Vec<Result<Released, DropError>>, sqlx::Error> {
+    let mut outcomes = vec![];
+    let mut cancelled = vec![];
+    for order in orders {
+        let Some(standing) = standings.get_mut(&order.user_id) else {
+            outcomes.push(Err(DropError::Unauthorized));
+            continue;
+        };
+        let is_held = standing.held(drop.now).is_some();
+        outcomes.push(match &mut standing.latest {
+            Some(latest) if is_held => {
+                latest.reservation.status = ReservationStatus::Cancelled;
+                cancelled.push(latest.reservation.id);
+                drop.move_stock(latest.size_id, 1, -1, Reason::Released);
+                drop.tell(latest.reservation.clone(), None);
+                Ok(latest.reservation.clone())
+            }
+            Some(latest) if latest.reservation.status != ReservationStatus::Completed => Ok(latest.reservation.clone()),
+            _ => Err(DropError::NoActiveReservation),
+        });
     }
-    let latest = sqlx::query_as!(
-        Reservation,
-        r#"select r.id, r.drop_id, r.user_id, s.label as size, r.expires_at, r.created_at,
-                  r.status as "status: ReservationStatus"
-           from reservations r join drop_sizes s on s.id = r.size_id
-           where r.user_id = $1 and r.drop_id = $2 order by r.id desc limit 1"#,
-        user_id,
-        drop.id
-    );
-    Ok(match latest.fetch_optional(drop.transaction.connection()).await? {
-        Some(reservation)
-            if matches!(reservation.status, ReservationStatus::Cancelled | ReservationStatus::Expired) =>
-        {
-            Ok(Released { reservation, new_stock: drop.available() })
-        }
-        _ => Err(DropError::NoActiveReservation),
-    })
+    leave_active(drop, &cancelled, ReservationStatus::Cancelled).await?;
+    let outcomes = outcomes.into_iter();
+    Ok(outcomes.map(|outcome| outcome.map(|reservation| Released { reservation, new_stock: 0 })).collect())
 }

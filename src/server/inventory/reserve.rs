@@ -1,11 +1,17 @@
-use super::{Decision, LockedDrop, uncancelled};
+use super::{
+    LockedDrop,
+    combine::{self, Order, Outcome},
+    standing::Standings,
+};
 use crate::{
     domain::{Reason, Reservation, ReservationStatus},
     error::DropError,
     server::AppState,
 };
+use std::collections::HashMap;
 
 /// A reservation that the caller holds now.
+#[derive(Clone)]
 pub(crate) struct Granted {
     pub(crate) reservation: Reservation,
     /// Pairs of the drop that can still be reserved.
@@ -13,6 +19,15 @@ pub(crate) struct Granted {
     /// Whether it was theirs before they asked: a retry, or a second tab.
     pub(crate) was_held: bool,
 }
+
+impl Outcome for Granted {
+    fn repeated(&self) -> Self {
+        Self { was_held: true, ..self.clone() }
+    }
+}
+
+/// A wish for a pair of a size; of the only one, if none is named.
+pub(super) type Reserve = Order<Option<String>, Granted>;
 
 /// Sets one pair aside for a user. Whoever holds one already gets the same one again, whatever size they name: a retry
 /// after a lost answer is safe.
@@ -22,86 +37,110 @@ pub(crate) async fn reserve(
     drop_id: i64,
     size: Option<String>,
 ) -> Result<Granted, DropError> {
-    let state = state.clone();
-    uncancelled(async move {
-        let mut drop = LockedDrop::lock(&state, drop_id, user_id).await?;
-        let decision = grant(&mut drop, user_id, size.as_deref()).await;
-        let granted = drop.settle(decision).await?;
-        if !granted.was_held {
-            state.expiry.expect(granted.reservation.expires_at);
-        }
-        Ok(granted)
-    })
-    .await
+    if state.catalog.is_sold_out_for(user_id, drop_id, size.as_deref()) {
+        return Err(DropError::SoldOut);
+    }
+    combine::ask(state, drop_id, user_id, size, |queues| &mut queues.reserves).await
 }
 
-async fn grant(drop: &mut LockedDrop, user_id: i64, size: Option<&str>) -> Decision<Granted> {
-    let held = sqlx::query_as!(
-        Reservation,
-        r#"select r.id, r.drop_id, r.user_id, s.label as size, r.expires_at, r.created_at,
-                  r.status as "status: ReservationStatus"
-           from reservations r join drop_sizes s on s.id = r.size_id
-           where r.user_id = $1 and r.drop_id = $2 and r.status = 'active' and r.expires_at > $3"#,
-        user_id,
-        drop.id,
-        drop.now
-    );
-    if let Some(reservation) = held.fetch_optional(drop.transaction.connection()).await? {
-        return Ok(Ok(Granted { reservation, new_stock: drop.available(), was_held: true }));
+/// Grants in the order of arrival while stock lasts.
+pub(super) async fn grant(
+    drop: &mut LockedDrop,
+    standings: &Standings,
+    orders: &[Reserve],
+) -> Result<Vec<Result<Granted, DropError>>, sqlx::Error> {
+    let mut decisions = vec![];
+    let (mut user_ids, mut size_ids) = (vec![], vec![]);
+    for order in orders {
+        let decision = decide(drop, standings, order);
+        if let Ok(Decision::Grant { size_id }) = decision {
+            drop.move_stock(size_id, -1, 1, Reason::Reserved);
+            user_ids.push(order.user_id);
+            size_ids.push(size_id);
+        }
+        decisions.push(decision);
+    }
+    let mut granted = insert(drop, &user_ids, &size_ids).await?;
+    let outcome_of = |(order, decision): (&Reserve, Result<Decision, DropError>)| {
+        let (reservation, was_held) = match decision {
+            Err(refusal) => return Ok(Err(refusal)),
+            Ok(Decision::Held(reservation)) => (reservation, true),
+            Ok(Decision::Grant { .. }) => (granted.remove(&order.user_id).ok_or(sqlx::Error::RowNotFound)?, false),
+        };
+        Ok(Ok(Granted { reservation, new_stock: 0, was_held }))
+    };
+    std::iter::zip(orders, decisions).map(outcome_of).collect()
+}
+
+enum Decision {
+    Held(Reservation),
+    Grant { size_id: i64 },
+}
+
+fn decide(drop: &LockedDrop, standings: &Standings, order: &Reserve) -> Result<Decision, DropError> {
+    let standing = standings.get(&order.user_id).ok_or(DropError::Unauthorized)?;
+    if let Some(held) = standing.held(drop.now) {
+        return Ok(Decision::Held(held.reservation.clone()));
     }
     if drop.now < drop.starts_at {
-        return Ok(Err(DropError::NotStarted { starts_at: drop.starts_at }));
+        return Err(DropError::NotStarted { starts_at: drop.starts_at });
     }
     if drop.ends_at.is_some_and(|ends_at| ends_at <= drop.now) {
-        return Ok(Err(DropError::Ended));
+        return Err(DropError::Ended);
     }
-    if let Some(limit) = drop.limit_per_user {
-        let bought = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from purchases where user_id = $1 and drop_id = $2"#,
-            user_id,
-            drop.id
-        );
-        if bought.fetch_one(drop.transaction.connection()).await? >= i64::from(limit) {
-            return Ok(Err(DropError::LimitReached { limit }));
-        }
+    if let Some(limit) = drop.limit_per_user.filter(|limit| standing.bought >= i64::from(*limit)) {
+        return Err(DropError::LimitReached { limit });
     }
-    let (size_id, size) = match choose(drop, size) {
-        Ok(chosen) => chosen,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let expires_at = drop.now + drop.state.config.reservation_ttl;
-    let id = sqlx::query_scalar!(
-        "insert into reservations (drop_id, size_id, user_id, expires_at, created_at) values ($1, $2, $3, $4, $5)
-         returning id",
-        drop.id,
-        size_id,
-        user_id,
-        expires_at,
-        drop.now
-    );
-    let id = id.fetch_one(drop.transaction.connection()).await?;
-    let (status, drop_id, created_at) = (ReservationStatus::Active, drop.id, drop.now);
-    let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
-    drop.move_stock(size_id, -1, 1, Reason::Reserved);
-    drop.told.push((reservation.clone(), None));
-    Ok(Ok(Granted { reservation, new_stock: drop.available(), was_held: false }))
+    choose(drop, order.wish.as_deref()).map(|size_id| Decision::Grant { size_id })
 }
 
 /// The size to take a pair of: the one named, or the only one.
-fn choose(drop: &LockedDrop, label: Option<&str>) -> Result<(i64, String), DropError> {
+fn choose(drop: &LockedDrop, label: Option<&str>) -> Result<i64, DropError> {
     if drop.available() <= 0 {
         return Err(DropError::SoldOut);
     }
+    let left = drop.shelf.iter().filter(|shelf| shelf.size.available_stock > 0);
+    let sizes_left = || left.map(|shelf| shelf.size.label.clone()).collect();
     let shelf = match (label, &drop.shelf[..]) {
         (None, [only]) => only,
-        (None, _) => return Err(DropError::SizeRequired { sizes_left: drop.sizes_left() }),
-        (Some(label), shelf) => shelf
-            .iter()
-            .find(|shelf| shelf.size.label == label)
-            .ok_or_else(|| DropError::UnknownSize { sizes_left: drop.sizes_left() })?,
+        (None, _) => return Err(DropError::SizeRequired { sizes_left: sizes_left() }),
+        (Some(label), shelf) => match shelf.iter().find(|shelf| shelf.size.label == label) {
+            Some(shelf) => shelf,
+            None => return Err(DropError::UnknownSize { sizes_left: sizes_left() }),
+        },
     };
-    if shelf.size.available_stock <= 0 {
-        return Err(DropError::SoldOut);
+    if shelf.size.available_stock > 0 { Ok(shelf.id) } else { Err(DropError::SoldOut) }
+}
+
+/// Writes reservations; returns them by their user.
+async fn insert(
+    drop: &mut LockedDrop,
+    user_ids: &[i64],
+    size_ids: &[i64],
+) -> Result<HashMap<i64, Reservation>, sqlx::Error> {
+    if user_ids.is_empty() {
+        return Ok(HashMap::new());
     }
-    Ok((shelf.id, shelf.size.label.clone()))
+    let (drop_id, created_at, expires_at) = (drop.id, drop.now, drop.reserved_until());
+    let rows = sqlx::query!(
+        "insert into reservations (drop_id, size_id, user_id, expires_at, created_at)
+         select $1, size_id, user_id, $4, $5
+         from unnest($2::bigint[], $3::bigint[]) with ordinality as granted (size_id, user_id, position) order by position
+         returning id, user_id, size_id",
+        drop_id,
+        size_ids,
+        user_ids,
+        expires_at,
+        created_at
+    );
+    let rows = rows.fetch_all(drop.connection()).await?;
+    let mut granted = HashMap::new();
+    for row in rows {
+        let (id, user_id, status) = (row.id, row.user_id, ReservationStatus::Active);
+        let size = drop.label(row.size_id);
+        let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
+        drop.tell(reservation.clone(), None);
+        granted.insert(user_id, reservation);
+    }
+    Ok(granted)
 }
