@@ -216,6 +216,27 @@ async fn what_another_node_commits_reaches_this_nodes_sockets(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn what_a_visitor_does_at_another_node_reaches_their_sockets_here(db: PgPool) {
+    let here = Shop::open(&db).await;
+    let there = here.another(Settings::default()).await;
+    let drop_id = here.open_drop(5).await;
+    there.agrees_with_the_database().await;
+    let [alice, bob] = [here.sign_in("alice").await, here.sign_in("bob").await];
+    let mut hers = Page::open(&here, Some(&alice)).await;
+    let mut his = Page::open(&here, Some(&bob)).await;
+    let reservation_id = there.reserve(&alice, drop_id).await.expect(201).reservation_id();
+    hers.visitor_is(|visitor| visitor.reservations.iter().any(|held| held.id == reservation_id)).await;
+    let purchase_id = there.purchase(&alice, drop_id).await.expect(200).purchase_id();
+    hers.visitor_is(|visitor| visitor.reservations.is_empty() && visitor.purchases[0].id == purchase_id).await;
+    // It was nobody else's business.
+    there.reserve(&bob, drop_id).await.expect(201);
+    his.visitor_is(|visitor| !visitor.reservations.is_empty()).await;
+    assert_eq!(his.snapshots, 2);
+    there.close().await;
+    here.close().await;
+}
+
+#[sqlx::test]
 async fn a_socket_outlives_an_absence_of_the_database(db: PgPool) {
     let proxy = Proxy::to(&db).await;
     let here = Shop::open_with(&db, Settings { database: Some(proxy.options(&db)), ..Settings::default() }).await;
@@ -481,6 +502,13 @@ impl Page {
         let update = self.next_stock().await;
         let told: Vec<_> = update.sizes.iter().map(|size| (size.label.as_str(), size.available)).collect();
         assert_eq!((update.reason, update.new_stock, update.held, told.as_slice()), (reason, new_stock, held, sizes));
+    }
+
+    /// Reads until the visitor is told to have this.
+    async fn visitor_is(&mut self, expected: impl Fn(&Visitor) -> bool) {
+        while !self.visitor.as_ref().is_some_and(&expected) {
+            self.next().await;
+        }
     }
 
     /// Reads until it shows exactly this.

@@ -153,8 +153,9 @@ impl Catalog {
         self.write().values_mut().flat_map(|entry| entry.flush(now)).collect()
     }
 
-    /// Reads from the database every drop that is not known in its current version, and its clock.
-    pub async fn reconcile(&self, pool: &PgPool) -> Result<(), DropError> {
+    /// Reads from the database every drop that is not known in its current version, and its clock. Returns whose
+    /// reservations changed without this node's knowing.
+    pub async fn reconcile(&self, pool: &PgPool) -> Result<Vec<i64>, DropError> {
         let (mut ids, mut versions, mut last_purchase_ids) = (vec![], vec![], BTreeMap::new());
         for Entry { drop, customers, .. } in self.read().values() {
             ids.push(drop.id);
@@ -189,7 +190,7 @@ impl Catalog {
                 (row.id, row.name, row.price_cents, row.version, row.starts_at)
             else {
                 loan.rollback().await.map_err(fault)?;
-                return Ok(());
+                return Ok(vec![]);
             };
             let drop = fresh.entry(id).or_insert_with(|| SneakerDrop {
                 id,
@@ -260,9 +261,7 @@ impl Catalog {
             bought.entry(row.drop_id).or_default().push((row.user_id, row.id));
         }
 
-        if fresh.is_empty() {
-            return Ok(());
-        }
+        let mut surprised = vec![];
         let mut drops = self.write();
         for (id, drop) in fresh {
             let purchasers = purchasers.remove(&id).unwrap_or_default();
@@ -278,11 +277,11 @@ impl Catalog {
             // A commit of this node may have been faster.
             if entry.drop.version == version {
                 let held_until = held_until.remove(&id).unwrap_or_default();
-                entry.customers.complete(held_until, bought.remove(&id).unwrap_or_default());
+                surprised.extend(entry.customers.complete(held_until, bought.remove(&id).unwrap_or_default()));
             }
         }
         self.note_change();
-        Ok(())
+        Ok(surprised)
     }
 
     fn note_change(&self) {
@@ -390,12 +389,16 @@ impl Entry {
 }
 
 impl Customers {
-    /// Takes in all who hold a pair, and who bought one since `last_purchase_id`.
-    fn complete(&mut self, held_until: HashMap<i64, DateTime<Utc>>, purchases: Vec<(i64, i64)>) {
-        self.first_to_lapse = held_until.values().min().copied();
-        self.held_until = held_until;
+    /// Takes in all who hold a pair, and who bought one since `last_purchase_id`; returns who was not known to, or is
+    /// no more.
+    fn complete(&mut self, held_until: HashMap<i64, DateTime<Utc>>, purchases: Vec<(i64, i64)>) -> Vec<i64> {
+        let known = std::mem::replace(&mut self.held_until, held_until);
+        self.first_to_lapse = self.held_until.values().min().copied();
         self.add_buyers(purchases);
         self.is_complete = true;
+        let came = self.held_until.iter().filter(|(user_id, until)| known.get(user_id) != Some(until));
+        let went = known.keys().filter(|user_id| !self.held_until.contains_key(user_id));
+        came.map(|(user_id, _)| *user_id).chain(went.copied()).collect()
     }
 
     /// Takes in a change of this node's; `is_next` when it is of the version after this one's.

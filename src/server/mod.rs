@@ -250,9 +250,10 @@ async fn reconcile(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        // The log has the cause; the next tick tries again.
-        if state.catalog.reconcile(&state.pool).await.is_ok() {
+        // The log has the cause of an error; the next tick tries again.
+        if let Ok(surprised) = state.catalog.reconcile(&state.pool).await {
             state.catalog.trust();
+            surprised.into_iter().for_each(|user_id| state.feed.resync_user(user_id));
         }
     }
 }
