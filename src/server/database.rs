@@ -19,12 +19,16 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const SESSION_LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
 
+/// Our statements find a few rows each by an index, whatever the parameters: planning them anew, or compiling them, costs
+/// more than running them.
+const SESSION_PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
+
 /// The pool; connects when first used, and again by itself after the database was away.
 pub fn pool(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options.options(SESSION_LIMITS).application_name("sneakdrop"))
+        .connect_lazy_with(options.options(SESSION_LIMITS).options(SESSION_PLANS).application_name("sneakdrop"))
 }
 
 /// A connection on loan from the pool.
