@@ -2,7 +2,6 @@
 
 use super::catalog::Catalog;
 use crate::domain::Frame;
-use axum::extract::ws::Utf8Bytes;
 use std::{
     collections::HashMap,
     sync::{
@@ -12,6 +11,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::broadcast, time::Instant};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 
 /// At most 20 flushes a second: faster than an eye follows a number, and a bound on what a socket costs.
