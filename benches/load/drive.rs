@@ -130,6 +130,7 @@ pub(crate) async fn drive<T>(
         }
     }
     let Tally { micros, errors, answers } = tally;
+    assert!(ended > from, "there is traffic for longer than the warm-up");
     // Traffic that ran out before its time counts for the time that it lasted.
     let seconds = ended.saturating_duration_since(from).as_secs_f64();
     let per_second = micros.len() as f64 / seconds;
