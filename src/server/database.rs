@@ -6,7 +6,10 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 /// Connections of one node. More would only queue at the same row lock, inside PostgreSQL instead of here.
 pub(crate) const MAX_CONNECTIONS: u32 = 20;
@@ -19,9 +22,15 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const SESSION_LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
 
-/// Our statements find a few rows each by an index, whatever the parameters: planning them anew, or compiling them, costs
-/// more than running them.
-const SESSION_PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
+/// Our statements find a few rows each: compiling them costs more than running them.
+const SESSION_PLANS: [(&str, &str); 1] = [("jit", "off")];
+
+/// How many transactions share their plans. PostgreSQL keeps a plan until statistics are gathered, up to minutes later; one
+/// that was made while a table was all but empty reads the whole of it, and a rush fills it within seconds. Not a divisor
+/// or multiple of the pool's size, so that every connection has its turn.
+const TRANSACTIONS_A_PLAN: u32 = 17;
+
+static TRANSACTIONS: AtomicU32 = AtomicU32::new(0);
 
 /// The pool; connects when first used, and again by itself after the database was away.
 pub fn pool(options: PgConnectOptions) -> PgPool {
@@ -48,7 +57,9 @@ impl Loan {
     /// Borrows a connection and opens a transaction on it.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut loan = Self::take(pool).await?;
-        sqlx::raw_sql("begin").execute(loan.connection()).await?;
+        let is_stale = TRANSACTIONS.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRANSACTIONS_A_PLAN);
+        let begin = if is_stale { "discard plans; begin" } else { "begin" };
+        sqlx::raw_sql(begin).execute(loan.connection()).await?;
         Ok(loan)
     }
 
