@@ -5,57 +5,54 @@
 
 use crate::{
     api,
-    domain::{Reservation, ReservationStatus},
+    call::Call,
+    domain::{Purchase, Reservation, ReservationStatus},
     error::DropError,
     live::Live,
     words,
 };
-use leptos::prelude::*;
-use std::collections::HashMap;
+use leptos::{prelude::*, server_fn::ServerFn};
+use serde::de::DeserializeOwned;
+use web_sys::SubmitEvent;
 
 /// The actions of every drop.
 #[derive(Clone, Copy)]
 pub struct Actions {
-    by_drop: StoredValue<HashMap<i64, DropActions>>,
+    known: StoredValue<Vec<DropActions>>,
     owner: StoredValue<Owner>,
     live: Live,
 }
 
-/// The three things to do about one drop, and whether each is under way.
+/// The three things to do about one drop.
 #[derive(Clone, Copy)]
 pub struct DropActions {
     /// Sets a pair aside.
-    pub reserve: ServerAction<api::Reserve>,
+    pub reserve: Call,
     /// Buys it.
-    pub purchase: ServerAction<api::Purchase>,
+    pub purchase: Call,
     /// Gives it back.
-    pub give_back: ServerAction<api::GiveBack>,
-    /// The server answers to `reserve`.
-    pub reserving: Memo<bool>,
-    /// The server answers to `purchase`.
-    pub purchasing: Memo<bool>,
-    /// The server answers to `give_back`.
-    pub giving_back: Memo<bool>,
+    pub give_back: Call,
     /// Whether the visitor has just used one of them, so that focus should go to the next.
     pub was_used: StoredValue<bool>,
+    drop_id: i64,
+    live: Live,
 }
 
 impl Actions {
     /// None yet. Call once, in the root component, which owns all that is made later.
     pub fn new(live: Live) -> Self {
         let owner = Owner::current().expect("a component has an owner");
-        Self { by_drop: StoredValue::default(), owner: StoredValue::new(owner), live }
+        Self { known: StoredValue::default(), owner: StoredValue::new(owner), live }
     }
 
     /// The actions of a drop.
     pub fn of(self, drop_id: i64) -> DropActions {
-        if let Some(known) = self.by_drop.with_value(|by_drop| by_drop.get(&drop_id).copied()) {
+        if let Some(known) = self.known.with_value(|known| known.iter().find(|known| known.drop_id == drop_id).copied())
+        {
             return known;
         }
         let new = self.owner.with_value(|owner| owner.with(|| DropActions::new(drop_id, self.live)));
-        self.by_drop.update_value(|by_drop| {
-            by_drop.insert(drop_id, new);
-        });
+        self.known.update_value(|known| known.push(new));
         new
     }
 
@@ -64,7 +61,7 @@ impl Actions {
     pub fn lapse(self) {
         let now = self.live.clock.now();
         let is_over = |reservation: &Reservation| {
-            !reservation.is_held(now) && !self.of(reservation.drop_id).purchasing.get_untracked()
+            !reservation.is_held(now) && !self.of(reservation.drop_id).purchase.pending.get_untracked()
         };
         self.live.lapse(is_over);
     }
@@ -72,66 +69,65 @@ impl Actions {
 
 impl DropActions {
     fn new(drop_id: i64, live: Live) -> Self {
-        let (reserve, purchase, give_back) = (ServerAction::new(), ServerAction::new(), ServerAction::new());
-        let actions = Self {
-            reserve,
-            purchase,
-            give_back,
-            reserving: reserve.pending(),
-            purchasing: purchase.pending(),
-            giving_back: give_back.pending(),
+        Self {
+            reserve: Call::new(api::Reserve::PATH),
+            purchase: Call::new(api::Purchase::PATH),
+            give_back: Call::new(api::GiveBack::PATH),
             was_used: StoredValue::new(false),
-        };
-        Effect::new(move || {
-            if actions.is_busy() {
-                actions.was_used.set_value(true);
-            }
-        });
-        actions.answer(drop_id, live);
-        actions
+            drop_id,
+            live,
+        }
     }
 
     /// Whether any of them is under way.
     pub fn is_busy(self) -> bool {
-        self.reserving.get() || self.purchasing.get() || self.giving_back.get()
+        [self.reserve, self.purchase, self.give_back].iter().any(|call| call.pending.get())
     }
 
-    /// Turns the server's answers into state and toasts.
-    fn answer(self, drop_id: i64, live: Live) {
-        let toasts = live.toasts;
-        let refused = move |error: DropError| {
-            match error {
-                DropError::Unauthorized => live.change_visitor(None),
-                DropError::ReservationExpired => live.lapse(|reservation| reservation.drop_id == drop_id),
-                _ => {}
-            }
-            toasts.error(error.to_string());
-        };
-        Effect::new(move || match self.reserve.value().get() {
-            Some(Ok(reservation)) => {
-                toasts.success(words::reserved(&reservation));
-                live.apply(reservation, None);
-            }
-            Some(Err(error)) => refused(error),
-            None => {}
+    /// Sends the form that sets a pair aside.
+    pub fn send_reserve(self, event: &SubmitEvent) {
+        let live = self.live;
+        self.send(self.reserve, event, move |reservation: Reservation| {
+            live.toasts.success(words::reserved(&reservation));
+            live.apply(reservation, None);
         });
-        Effect::new(move || match self.purchase.value().get() {
-            Some(Ok(purchase)) => {
-                toasts.success(words::bought(&purchase));
-                live.add_purchase(purchase);
-            }
-            Some(Err(error)) => refused(error),
-            None => {}
+    }
+
+    /// Sends the form that buys it.
+    pub fn send_purchase(self, event: &SubmitEvent) {
+        let live = self.live;
+        self.send(self.purchase, event, move |purchase: Purchase| {
+            live.toasts.success(words::bought(&purchase));
+            live.add_purchase(purchase);
         });
-        Effect::new(move || match self.give_back.value().get() {
-            Some(Ok(reservation)) => {
-                if reservation.status == ReservationStatus::Cancelled {
-                    toasts.success(words::GIVEN_BACK.into());
-                }
-                live.apply(reservation, None);
+    }
+
+    /// Sends the form that gives it back.
+    pub fn send_give_back(self, event: &SubmitEvent) {
+        let live = self.live;
+        self.send(self.give_back, event, move |reservation: Reservation| {
+            if reservation.status == ReservationStatus::Cancelled {
+                live.toasts.success(words::GIVEN_BACK.into());
             }
-            Some(Err(error)) => refused(error),
-            None => {}
+            live.apply(reservation, None);
         });
+    }
+
+    fn send<T: DeserializeOwned>(self, call: Call, event: &SubmitEvent, done: impl FnOnce(T) + 'static) {
+        self.was_used.set_value(true);
+        call.send(event, move |answer| match answer {
+            Ok(answer) => done(answer),
+            Err(error) => self.refused(error),
+        });
+    }
+
+    fn refused(self, error: DropError) {
+        let Self { drop_id, live, .. } = self;
+        match error {
+            DropError::Unauthorized => live.change_visitor(None),
+            DropError::ReservationExpired => live.lapse(|reservation| reservation.drop_id == drop_id),
+            _ => {}
+        }
+        live.toasts.error(error.to_string());
     }
 }

@@ -11,22 +11,9 @@ use leptos::prelude::*;
 /// What a page needs for its first paint.
 #[server(prefix = "/rpc", endpoint = "snapshot")]
 pub async fn snapshot() -> Result<domain::Snapshot, DropError> {
-    use crate::server::{accounts, pages, session};
+    use crate::server::pages;
     let request = pages::request()?;
-    let visitor = match request.caller.user.clone() {
-        Some(user) => {
-            let visitor = accounts::visitor(&request.state.pool, user).await;
-            Some(visitor.inspect_err(|error| request.set_status(error))?)
-        }
-        None => None,
-    };
-    let catalog = &request.state.catalog;
-    Ok(domain::Snapshot {
-        now: catalog.now(),
-        origin: session::origin(&request.headers),
-        drops: catalog.drops(),
-        visitor,
-    })
+    pages::snapshot(&request.state, &request.caller, &request.headers).await
 }
 
 /// Claims a username for this browser, or comes back to one that it has claimed.

@@ -1,4 +1,4 @@
-//! The document, the routes, and what every component can ask for.
+//! The application, and what every component can ask for.
 
 use crate::{
     actions::Actions,
@@ -7,84 +7,77 @@ use crate::{
         toasts::{ToastRegion, Toasts},
         url_notice::UrlNotice,
     },
+    domain::Snapshot,
+    error::DropError,
     live::Live,
     pages::{dashboard::Dashboard, drop::DropPage, not_found::NotFound, purchases::Purchases},
+    route::{Page, Route},
     words,
 };
-use leptos::prelude::*;
-use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
-use leptos_router::{
-    SsrMode,
-    components::{Route, Router, Routes},
-    path,
-};
+use leptos::{either::EitherOf4, prelude::*};
+use serde::{Deserialize, Serialize};
 
-/// The HTML document around [`App`].
-pub fn shell(options: LeptosOptions) -> impl IntoView {
-    view! {
-        <!DOCTYPE html>
-        <html lang="en">
-            <head>
-                <meta charset="utf-8" />
-                <meta name="viewport" content="width=device-width, initial-scale=1" />
-                <meta name="color-scheme" content="light dark" />
-                <meta name="theme-color" content="#f5f3ee" media="(prefers-color-scheme: light)" />
-                <meta name="theme-color" content="#0e0e10" media="(prefers-color-scheme: dark)" />
-                <link rel="preload" href="/fonts/archivo-latin.woff2" r#as="font" r#type="font/woff2" crossorigin="" />
-                <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
-                <link rel="icon" href="/favicon.ico" sizes="32x32" />
-                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
-                <HashedStylesheet options=options.clone() id="sneakdrop" />
-                <AutoReload options=options.clone() />
-                <HydrationScripts options />
-                <MetaTags />
-            </head>
-            <body>
-                <App />
-            </body>
-        </html>
-    }
+/// What a page is rendered from: by the server, and again in the browser.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FirstPaint {
+    /// Path and query.
+    pub address: String,
+    /// Why a form was refused that was sent without WebAssembly.
+    pub notice: Option<String>,
+    /// What is true in the shop.
+    pub snapshot: Result<Snapshot, DropError>,
 }
+
+/// The id of the element in which the server sends a page's [`FirstPaint`] along.
+pub const FIRST_PAINT: &str = "first-paint";
 
 /// The application.
 #[component]
-pub fn App() -> impl IntoView {
-    provide_meta_context();
+pub fn App(
+    /// What is shown at first.
+    first_paint: FirstPaint,
+) -> impl IntoView {
+    let FirstPaint { address, notice, snapshot } = first_paint;
+    let route = Route::new(address);
+    provide_context(route);
     let toasts = Toasts::new();
     provide_context(toasts);
-    let live = Live::new(toasts);
+    let live = Live::new(toasts, snapshot);
     provide_context(live);
+    let actions = Actions::new(live);
+    provide_context(actions);
     Effect::new(move || {
+        route.start();
         live.start();
         if let Some(html) = document().document_element() {
             // Buttons work before this, as plain forms; from here on they answer in place.
             let _ = html.set_attribute("data-hydrated", "");
         }
     });
-    let actions = Actions::new(live);
-    provide_context(actions);
     Effect::new(move || actions.lapse());
+    Effect::new(move || {
+        let page = route.page.get();
+        let drop = if let Page::Drop(id) = page { live.get(id) } else { None };
+        let name = drop.map(|drop| drop.with_untracked(|drop| drop.name.clone()));
+        document().set_title(&words::title(page, name.as_deref()));
+    });
 
     view! {
-        <Title text=words::BRAND formatter=|title: String| {
-            if title == words::BRAND { title } else { format!("{title} · {}", words::BRAND) }
-        } />
-        <Router>
-            // Left to the browser, which moves focus too.
-            <a class="skip" href="#main" rel="external">
-                {words::SKIP}
-            </a>
-            <Header />
-            <main id="main" tabindex="-1">
-                <UrlNotice />
-                <Routes fallback=NotFound>
-                    <Route path=path!("/") view=Dashboard ssr=SsrMode::Async />
-                    <Route path=path!("/drops/:id") view=DropPage ssr=SsrMode::Async />
-                    <Route path=path!("/purchases") view=Purchases ssr=SsrMode::Async />
-                </Routes>
-            </main>
-            <Footer />
-            <ToastRegion />
-        </Router>
+        // Left to the browser, which moves focus too.
+        <a class="skip" href="#main">
+            {words::SKIP}
+        </a>
+        <Header />
+        <main id="main" tabindex="-1">
+            <UrlNotice notice />
+            {move || match route.page.get() {
+                Page::Dashboard => EitherOf4::A(Dashboard()),
+                Page::Drop(id) => EitherOf4::B(view! { <DropPage id /> }),
+                Page::Purchases => EitherOf4::C(Purchases()),
+                Page::Nowhere => EitherOf4::D(NotFound()),
+            }}
+        </main>
+        <Footer />
+        <ToastRegion />
     }
 }

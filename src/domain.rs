@@ -56,11 +56,6 @@ impl SneakerDrop {
         self.available_stock == 0 && self.held_stock == 0
     }
 
-    /// The figures that a stock meter draws.
-    pub fn stock(&self) -> StockLevel {
-        StockLevel { total: self.total_stock, available: self.available_stock, held: self.held_stock }
-    }
-
     /// Whether there is a choice of size to make.
     pub fn has_size_choice(&self) -> bool {
         self.sizes.len() > 1
@@ -129,17 +124,6 @@ pub struct Size {
     pub total_stock: i32,
     /// Pairs that can be reserved now.
     pub available_stock: i32,
-}
-
-/// A drop's stock at one moment; `total - available - held` are sold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StockLevel {
-    /// Pairs that exist.
-    pub total: i32,
-    /// Pairs that can be reserved.
-    pub available: i32,
-    /// Pairs in active reservations.
-    pub held: i32,
 }
 
 /// A person, as others see them.
@@ -250,7 +234,9 @@ pub struct Snapshot {
 
 /// What `/ws` sends. Counts are absolute and versioned, never differences: losing a frame loses nothing for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+// The page's own reader finds the type by itself; serde's way to it takes a second reader for every field.
+#[cfg_attr(feature = "ssr", serde(tag = "type"))]
 pub enum Frame {
     /// The first frame of a connection, and the way out for a socket that fell behind.
     Snapshot {
@@ -505,7 +491,7 @@ mod tests {
     fn a_newer_version_moves_the_counts_and_only_the_named_sizes() {
         let mut drop = open_drop();
         assert!(drop.apply(&update(8)));
-        assert_eq!(drop.stock(), StockLevel { total: 10, available: 3, held: 2 });
+        assert_eq!((drop.total_stock, drop.available_stock, drop.held_stock), (10, 3, 2));
         assert_eq!(drop.sizes.iter().map(|size| size.available_stock).collect::<Vec<_>>(), [2, 1]);
     }
 

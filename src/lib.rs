@@ -8,8 +8,9 @@
 //! 3. `server::inventory`: the only code that changes stock;
 //! 4. `server::{catalog, feed, socket}`: from a committed change to every open tab;
 //! 5. `server::{rest, pages}` and [`api`]: the two ways in, over REST and over server functions;
-//! 6. [`live`], [`clock`] and [`actions`]: the browser's side of the socket, of the server's clock, and of a click;
-//! 7. [`app`], [`pages`], [`components`]: what people see.
+//! 6. [`live`], [`clock`], [`call`] and [`actions`]: the browser's side of the socket, of the server's clock, and of a
+//!    click; `wire` reads what comes back;
+//! 7. [`route`], [`app`], [`pages`], [`components`]: what people see, and [`document`] around it.
 
 // A view is one type as deep as its page; optimised builds look through all of it.
 #![recursion_limit = "256"]
@@ -17,14 +18,18 @@
 pub mod actions;
 pub mod api;
 pub mod app;
+pub mod call;
 pub mod clock;
 pub mod components;
+pub mod document;
 pub mod domain;
 pub mod error;
 pub mod live;
 pub mod pages;
+pub mod route;
 #[cfg(feature = "ssr")]
 pub mod server;
+mod wire;
 pub mod words;
 
 /// Makes the server-rendered page live. Called by the script in its head once the module is loaded.
@@ -33,5 +38,7 @@ pub mod words;
 pub fn hydrate() {
     // A panic says in the console what it was, rather than "unreachable".
     console_error_panic_hook::set_once();
-    leptos::mount::hydrate_body(app::App);
+    let data = leptos::prelude::document().get_element_by_id(app::FIRST_PAINT);
+    let first_paint = data.and_then(|data| wire::read(&data.text_content()?)).expect("the server sends it along");
+    leptos::mount::hydrate_body(|| app::App(app::AppProps { first_paint }));
 }

@@ -4,7 +4,6 @@
 //! matter: whatever is older than what is known changes nothing.
 
 use crate::{
-    api,
     clock::{Clock, page_timer_ms},
     components::toasts::Toasts,
     domain::{
@@ -12,13 +11,13 @@ use crate::{
         Visitor,
     },
     error::DropError,
+    wire::read,
     words,
 };
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::{ev, leptos_dom::helpers::WindowListenerHandle, prelude::*, task::spawn_local};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashSet},
     rc::Rc,
 };
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -32,25 +31,22 @@ pub struct Live {
     pub clock: Clock,
     /// Who is signed in.
     pub user: RwSignal<Option<User>>,
-    /// The visitor's active reservations by drop.
-    pub reservations: RwSignal<BTreeMap<i64, Reservation>>,
+    /// The visitor's active reservations, at most one a drop.
+    pub reservations: RwSignal<Vec<Reservation>>,
     /// What the visitor bought, newest first.
     pub purchases: RwSignal<Vec<Purchase>>,
     /// Whether what the page shows is current.
     pub connection: RwSignal<Connection>,
     /// How many snapshots the socket brought: what is not part of them is fetched again after each.
     pub resyncs: RwSignal<u32>,
-    /// Scheme and host of the site.
-    pub origin: StoredValue<String>,
-    /// The snapshot that the page is rendered from.
-    pub first: OnceResource<Result<Snapshot, DropError>>,
-    drops: RwSignal<BTreeMap<i64, ArcRwSignal<SneakerDrop>>>,
-    /// Whether there is anything to show yet.
-    pub is_loaded: RwSignal<bool>,
+    /// Every drop with its id, in the order of their start.
+    drops: RwSignal<Vec<(i64, ArcRwSignal<SneakerDrop>)>>,
+    /// Why there is nothing to show; `None` as soon as there is.
+    pub failure: RwSignal<Option<DropError>>,
     /// Where to tell the visitor what happened by itself.
     pub toasts: Toasts,
     /// Reservations known to be over, so that a late answer does not bring one back.
-    settled: StoredValue<HashSet<i64>>,
+    settled: StoredValue<Vec<i64>>,
     is_woken: StoredValue<bool>,
 }
 
@@ -68,34 +64,30 @@ pub enum Connection {
 }
 
 impl Live {
-    /// Asks for the first snapshot. Call once, in the root component.
-    pub fn new(toasts: Toasts) -> Self {
-        Self {
+    /// Takes in the snapshot that the page is rendered from; later ones come by socket. Call once, in the root component.
+    pub fn new(toasts: Toasts, snapshot: Result<Snapshot, DropError>) -> Self {
+        let live = Self {
             clock: Clock::new(),
             user: RwSignal::new(None),
             reservations: RwSignal::default(),
             purchases: RwSignal::default(),
             connection: RwSignal::new(Connection::Still),
             resyncs: RwSignal::new(0),
-            origin: StoredValue::default(),
-            first: OnceResource::new_blocking(api::snapshot()),
             drops: RwSignal::default(),
-            is_loaded: RwSignal::new(false),
+            failure: RwSignal::new(None),
             settled: StoredValue::default(),
             toasts,
             is_woken: StoredValue::new(false),
+        };
+        match snapshot {
+            Ok(Snapshot { now, drops, visitor, .. }) => {
+                live.clock.set(now);
+                live.set_drops(&drops);
+                live.set_visitor(visitor);
+            }
+            Err(error) => live.failure.set(Some(error)),
         }
-    }
-
-    /// Takes in the snapshot that the page is rendered from; later ones come by socket.
-    pub fn load(self, snapshot: &Snapshot) {
-        if !self.is_loaded.get_untracked() {
-            self.is_loaded.set(true);
-            self.clock.set(snapshot.now);
-            self.origin.set_value(snapshot.origin.clone());
-            self.set_drops(&snapshot.drops);
-            self.set_visitor(snapshot.visitor.clone());
-        }
+        live
     }
 
     /// Starts the clock and the socket; only in the browser, once the page is there.
@@ -113,19 +105,17 @@ impl Live {
 
     /// A drop's signal; `None` when there is no such drop.
     pub fn get(self, drop_id: i64) -> Option<ArcRwSignal<SneakerDrop>> {
-        self.drops.with(|drops| drops.get(&drop_id).cloned())
+        self.drops.with(|drops| find(drops, drop_id))
     }
 
     /// Every drop's signal, in the order of their start.
     pub fn drops(self) -> Vec<ArcRwSignal<SneakerDrop>> {
-        let mut drops: Vec<_> = self.drops.with(|drops| drops.values().cloned().collect());
-        drops.sort_by_key(|drop| drop.with_untracked(|drop| (drop.starts_at, drop.id)));
-        drops
+        self.drops.with(|drops| drops.iter().map(|(_, drop)| drop.clone()).collect())
     }
 
     /// The visitor's reservation of a drop, as last heard of; whether it has lapsed is for the clock to say.
     pub fn reservation(self, drop_id: i64) -> Option<Reservation> {
-        self.reservations.with(|reservations| reservations.get(&drop_id).cloned())
+        self.reservations.with(|held| held.iter().find(|held| held.drop_id == drop_id).cloned())
     }
 
     /// The visitor's purchases of a drop, newest first.
@@ -151,12 +141,11 @@ impl Live {
             Some(visitor) => (Some(visitor.user), visitor.reservations, visitor.purchases),
             None => (None, vec![], vec![]),
         };
-        let by_drop = reservations.into_iter().map(|reservation| (reservation.drop_id, reservation)).collect();
         if self.user.with_untracked(|known| *known != user) {
             self.user.set(user);
         }
-        self.tell_what_lapsed(&by_drop);
-        self.reservations.set(by_drop);
+        self.tell_what_lapsed(&reservations);
+        self.reservations.set(reservations);
         self.purchases.set(purchases);
     }
 
@@ -165,19 +154,15 @@ impl Live {
         if reservation.status == ReservationStatus::Active {
             if !self.settled.with_value(|settled| settled.contains(&reservation.id)) {
                 self.reservations.update(|held| {
-                    held.insert(reservation.drop_id, reservation);
+                    held.retain(|held| held.drop_id != reservation.drop_id);
+                    held.push(reservation);
                 });
             }
             return;
         }
-        self.settled.update_value(|settled| {
-            settled.insert(reservation.id);
-        });
-        let held = self.reservations.with_untracked(|held| held.get(&reservation.drop_id).map(|held| held.id));
-        if held == Some(reservation.id) {
-            self.reservations.update(|held| {
-                held.remove(&reservation.drop_id);
-            });
+        self.settled.update_value(|settled| settled.push(reservation.id));
+        if self.reservations.with_untracked(|held| held.iter().any(|held| held.id == reservation.id)) {
+            self.reservations.update(|held| held.retain(|held| held.id != reservation.id));
             if reservation.status == ReservationStatus::Expired {
                 self.toasts.notice(words::lapsed(&reservation));
             }
@@ -189,10 +174,8 @@ impl Live {
 
     /// Takes in a purchase, from the answer to a click or from the socket.
     pub fn add_purchase(self, purchase: Purchase) {
-        self.settled.update_value(|settled| {
-            settled.insert(purchase.reservation_id);
-        });
-        self.reservations.update(|held| held.retain(|_, held| held.id != purchase.reservation_id));
+        self.settled.update_value(|settled| settled.push(purchase.reservation_id));
+        self.reservations.update(|held| held.retain(|held| held.id != purchase.reservation_id));
         if !self.purchases.with_untracked(|known| known.iter().any(|known| known.id == purchase.id)) {
             self.purchases.update(|purchases| purchases.insert(0, purchase));
         }
@@ -200,19 +183,17 @@ impl Live {
 
     /// Lets go of reservations that are over although the server has not said so.
     pub fn lapse(self, is_over: impl Fn(&Reservation) -> bool) {
-        let is_over = |held: &BTreeMap<i64, Reservation>| held.values().filter(|held| is_over(held)).cloned().collect();
-        let over: Vec<_> = self.reservations.with_untracked(is_over);
+        let over: Vec<_> =
+            self.reservations.with_untracked(|held| held.iter().filter(|held| is_over(held)).cloned().collect());
         for reservation in over {
-            self.reservations.update(|held| {
-                held.remove(&reservation.drop_id);
-            });
+            self.reservations.update(|held| held.retain(|held| held.id != reservation.id));
             self.toasts.notice(words::lapsed(&reservation));
         }
     }
 
     /// Adds purchasers that the snapshot does not list.
     pub fn add_purchasers(self, drop_id: i64, purchasers: Vec<Purchaser>) {
-        if let Some(drop) = self.drops.with_untracked(|drops| drops.get(&drop_id).cloned()) {
+        if let Some(drop) = self.drops.with_untracked(|drops| find(drops, drop_id)) {
             drop.update(|drop| {
                 purchasers.into_iter().for_each(|purchaser| drop.add_purchaser(purchaser, LISTED_PURCHASERS))
             });
@@ -230,13 +211,13 @@ impl Live {
             Frame::Snapshot { now, drops } => {
                 self.clock.restart(now);
                 self.set_drops(&drops);
-                self.is_loaded.set(true);
+                self.failure.set(None);
                 self.connection.set(Connection::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
             Frame::Heartbeat { now } => self.clock.read(now),
             Frame::StockUpdated(update) => {
-                if let Some(drop) = self.drops.with_untracked(|drops| drops.get(&update.drop_id).cloned()) {
+                if let Some(drop) = self.drops.with_untracked(|drops| find(drops, update.drop_id)) {
                     let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);
                     drop.maybe_update(|drop| drop.apply(&update));
                     if !was_sold_out && drop.with_untracked(SneakerDrop::is_sold_out) {
@@ -257,22 +238,31 @@ impl Live {
     fn set_drops(self, fresh: &[SneakerDrop]) {
         let mut new = vec![];
         for drop in fresh {
-            match self.drops.with_untracked(|drops| drops.get(&drop.id).cloned()) {
+            match self.drops.with_untracked(|drops| find(drops, drop.id)) {
                 Some(known) => known.update(|known| known.merge(drop)),
                 None => new.push(drop.clone()),
             }
         }
         if !new.is_empty() {
-            self.drops.update(|drops| drops.extend(new.into_iter().map(|drop| (drop.id, ArcRwSignal::new(drop)))));
+            self.drops.update(|drops| {
+                for drop in new {
+                    let starts_first = |(_, known): &(_, ArcRwSignal<SneakerDrop>)| {
+                        known.with_untracked(|known| (known.starts_at, known.id) < (drop.starts_at, drop.id))
+                    };
+                    let at = drops.partition_point(starts_first);
+                    drops.insert(at, (drop.id, ArcRwSignal::new(drop)));
+                }
+            });
         }
     }
 
     /// While the socket was away a reservation may have lapsed; that is news to its holder.
-    fn tell_what_lapsed(self, current: &BTreeMap<i64, Reservation>) {
+    fn tell_what_lapsed(self, current: &[Reservation]) {
         let now = self.clock.now_untracked();
         let gone: Vec<_> = self.reservations.with_untracked(|held| {
-            let is_gone = |held: &&Reservation| !held.is_held(now) && !current.contains_key(&held.drop_id);
-            held.values().filter(is_gone).cloned().collect()
+            let is_current = |held: &Reservation| current.iter().any(|current| current.drop_id == held.drop_id);
+            let is_gone = |held: &&Reservation| !held.is_held(now) && !is_current(held);
+            held.iter().filter(is_gone).cloned().collect()
         });
         for reservation in gone {
             self.toasts.notice(words::lapsed(&reservation));
@@ -307,10 +297,10 @@ impl Live {
             let heard_ms = heard_ms.clone();
             Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
                 heard_ms.set(page_timer_ms());
-                match serde_json::from_str(&event.data().as_string().unwrap_or_default()) {
-                    Ok(frame) => self.receive(frame),
+                match event.data().as_string().and_then(|json| read(&json)) {
+                    Some(frame) => self.receive(frame),
                     // A newer server may say more than this page understands; what it knows it keeps.
-                    Err(error) => leptos::logging::warn!("unknown frame: {error}"),
+                    None => web_sys::console::warn_2(&"unknown frame".into(), &event.data()),
                 }
             })
         };
@@ -330,6 +320,10 @@ impl Live {
         let _ = socket.close();
         self.resyncs.get_untracked() != before
     }
+}
+
+fn find(drops: &[(i64, ArcRwSignal<SneakerDrop>)], id: i64) -> Option<ArcRwSignal<SneakerDrop>> {
+    drops.iter().find(|(known, _)| *known == id).map(|(_, drop)| drop.clone())
 }
 
 /// The server says something every ten seconds; after more than two missed turns the line is dead.

@@ -2,8 +2,9 @@
 //! and what to do next.
 
 use crate::{
-    domain::{Purchase, Reservation, Size, StockLevel},
+    domain::{Purchase, Reservation, Size},
     error::{DropError, Missing},
+    route::Page,
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
@@ -30,8 +31,6 @@ pub const HOW_IT_WORKS: &str =
 pub const MESSAGES: &str = "Messages";
 /// Removes a toast.
 pub const DISMISS: &str = "Dismiss";
-/// Before the first snapshot.
-pub const LOADING: &str = "Loading the drops…";
 
 /// The socket is open.
 pub const LIVE: &str = "Live";
@@ -106,6 +105,16 @@ pub const NOT_FOUND_HINT: &str = "This address leads nowhere. The drop may have 
 /// Back to the dashboard.
 pub const TO_THE_DROPS: &str = "To the drops";
 
+/// The title of a page; the name is that of its drop.
+pub fn title(page: Page, drop: Option<&str>) -> String {
+    match (page, drop) {
+        (Page::Dashboard, _) => BRAND.into(),
+        (Page::Drop(_), Some(name)) => format!("{name} · {BRAND}"),
+        (Page::Purchases, _) => format!("{MY_PURCHASES} · {BRAND}"),
+        (Page::Drop(_) | Page::Nowhere, _) => format!("{NOT_FOUND} · {BRAND}"),
+    }
+}
+
 /// A drop's description for search engines and link previews.
 pub fn drop_description(name: &str, price_cents: i32) -> String {
     format!("{name}, {}. Live stock, 60 seconds to make a pair yours.", price(price_cents))
@@ -118,8 +127,8 @@ pub fn price(cents: i32) -> String {
 }
 
 /// `41 of 100 left`.
-pub fn stock_left(stock: StockLevel) -> String {
-    format!("{} of {} left", grouped(stock.available), grouped(stock.total))
+pub fn stock_left(available: i32, total: i32) -> String {
+    format!("{} of {} left", grouped(available), grouped(total))
 }
 
 /// `3 reserved right now`.

@@ -6,8 +6,8 @@ use leptos::prelude::*;
 /// From here on the countdown is unmistakable.
 const URGENT_SECONDS: i64 = 10;
 
-/// The ring's circumference at radius 45, which the drained part is measured in.
-const RING_LENGTH: f64 = 282.743;
+/// What the ring's length is called, and its drained part measured in.
+const RING_LENGTH: i64 = 1000;
 
 /// A draining ring around `m:ss`, red for the last ten seconds, which are also announced once.
 #[component]
@@ -23,8 +23,8 @@ pub fn Countdown(
     let is_urgent = Memo::new(move |_| seconds.get() <= URGENT_SECONDS);
     // Whole seconds, which the style sheet turns into one smooth movement.
     let drained = Memo::new(move |_| {
-        let share = 1.0 - (seconds.get() * 1000) as f64 / lifetime_ms as f64;
-        format!("{:.1}", RING_LENGTH * share.clamp(0.0, 1.0))
+        let left = RING_LENGTH * 1000 * seconds.get() / lifetime_ms;
+        (RING_LENGTH - left).clamp(0, RING_LENGTH)
     });
     view! {
         <div class="countdown" data-urgent=move || is_urgent.get().then_some("")>
@@ -35,7 +35,8 @@ pub fn Countdown(
                     cx="50"
                     cy="50"
                     r="45"
-                    stroke-dasharray=RING_LENGTH.to_string()
+                    pathLength=RING_LENGTH
+                    stroke-dasharray=RING_LENGTH
                     stroke-dashoffset=move || drained.get()
                 />
             </svg>

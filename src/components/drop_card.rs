@@ -3,13 +3,17 @@
 use super::{countdown::Countdown, icons::Check, sign_in::SignInButton, stock_meter::StockMeter};
 use crate::{
     actions::{Actions, DropActions},
+    call::Call,
     clock::milliseconds_until,
     domain::{CardState, LATEST_PURCHASERS, Purchase, Purchaser, Reservation, SneakerDrop},
     live::Live,
     words,
 };
-use leptos::{form::ActionForm, html, prelude::*};
-use leptos_router::components::A;
+use leptos::{
+    either::{Either, EitherOf7},
+    html,
+    prelude::*,
+};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
@@ -40,7 +44,7 @@ pub fn DropCard(
         let signed_in = live.user.with(Option::is_some);
         let now = match &reservation {
             // The server decides about a purchase that was asked for in time.
-            Some(reservation) if actions.purchasing.get() => reservation.created_at,
+            Some(reservation) if actions.purchase.pending.get() => reservation.created_at,
             _ => live.clock.now(),
         };
         drop.with(|drop| CardState::at(now, drop, signed_in, reservation.as_ref(), &purchases))
@@ -51,14 +55,13 @@ pub fn DropCard(
 
     let name_id = format!("drop-{id}");
     let heading = if is_page {
-        view! { <h1 id=name_id.clone()>{name.clone()}</h1> }.into_any()
+        Either::Left(view! { <h1 id=name_id.clone()>{name}</h1> })
     } else {
-        view! {
+        Either::Right(view! {
             <h3 id=name_id.clone()>
-                <A href=format!("/drops/{id}")>{name.clone()}</A>
+                <a href=format!("/drops/{id}")>{name}</a>
             </h3>
-        }
-        .into_any()
+        })
     };
     view! {
         <article
@@ -80,7 +83,7 @@ pub fn DropCard(
                     {heading}
                     <p class="price">{words::price(price_cents)}</p>
                 </div>
-                <StockMeter stock=Signal::derive(move || drop.with(SneakerDrop::stock)) />
+                <StockMeter drop />
                 <p class="facts">{limit_per_user.map(words::limit)}</p>
                 <Purchasers drop />
                 <div class="action">{move || card.action()}</div>
@@ -146,39 +149,38 @@ impl Card {
         }
     }
 
-    fn action(self) -> AnyView {
+    fn action(self) -> impl IntoView {
         match self.state.get() {
-            CardState::Upcoming => view! { <OpensIn drop=self.drop /> }.into_any(),
-            CardState::SignedOut => view! {
+            CardState::Upcoming => EitherOf7::A(view! { <OpensIn drop=self.drop /> }),
+            CardState::SignedOut => EitherOf7::B(view! {
                 <Sizes drop=self.drop />
                 <SignInButton class="primary" label=words::SIGN_IN_TO_RESERVE />
-            }
-            .into_any(),
-            CardState::Open => self.reserve_form("primary", words::RESERVE).into_any(),
-            CardState::Held(reservation) => self.held(reservation).into_any(),
-            CardState::Bought { purchase, may_reserve } => self.bought(purchase, may_reserve).into_any(),
-            CardState::AllReserved => view! {
+            }),
+            CardState::Open => EitherOf7::C(self.reserve_form("primary", words::RESERVE)),
+            CardState::Held(reservation) => EitherOf7::D(self.held(reservation)),
+            CardState::Bought { purchase, may_reserve } => EitherOf7::E(self.bought(purchase, may_reserve)),
+            CardState::AllReserved => EitherOf7::F(view! {
                 <p class="status">{move || words::all_reserved(self.drop.with(|drop| drop.held_stock))}</p>
                 <button type="button" class="primary" disabled>
                     {words::RESERVE}
                 </button>
-            }
-            .into_any(),
-            CardState::SoldOut => view! { <p class="status">{words::SOLD_OUT}</p> }.into_any(),
-            CardState::Ended => view! { <p class="status">{words::ENDED}</p> }.into_any(),
+            }),
+            CardState::SoldOut => EitherOf7::G(view! { <p class="status">{words::SOLD_OUT}</p> }),
+            CardState::Ended => EitherOf7::G(view! { <p class="status">{words::ENDED}</p> }),
         }
     }
 
     fn reserve_form(self, class: &'static str, label: &'static str) -> impl IntoView {
-        let reserving = self.actions.reserving;
+        let actions = self.actions;
+        let Call { path, pending } = actions.reserve;
         view! {
-            <ActionForm action=self.actions.reserve>
+            <form method="post" action=path on:submit=move |event| actions.send_reserve(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <Sizes drop=self.drop />
-                <button type="submit" class=class disabled=move || reserving.get()>
-                    {move || if reserving.get() { words::RESERVING } else { label }}
+                <button type="submit" class=class disabled=move || pending.get()>
+                    {move || if pending.get() { words::RESERVING } else { label }}
                 </button>
-            </ActionForm>
+            </form>
         }
     }
 
@@ -193,18 +195,18 @@ impl Card {
                     <span>{words::RESERVED_FOR_YOU}</span>
                 </p>
             </div>
-            <ActionForm action=actions.purchase>
+            <form method="post" action=actions.purchase.path on:submit=move |event| actions.send_purchase(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <button type="submit" class="primary" disabled=move || actions.is_busy()>
-                    {move || if actions.purchasing.get() { words::COMPLETING } else { words::COMPLETE_PURCHASE }}
+                    {move || if actions.purchase.pending.get() { words::COMPLETING } else { words::COMPLETE_PURCHASE }}
                 </button>
-            </ActionForm>
-            <ActionForm action=actions.give_back>
+            </form>
+            <form method="post" action=actions.give_back.path on:submit=move |event| actions.send_give_back(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <button type="submit" class="quiet" disabled=move || actions.is_busy()>
                     {words::GIVE_IT_BACK}
                 </button>
-            </ActionForm>
+            </form>
         }
     }
 
@@ -216,9 +218,9 @@ impl Card {
                 <span>{words::yours(&purchase)}</span>
                 {size.map(|size| view! { <strong>{size}</strong> })}
             </p>
-            <A href="/purchases" attr:class="secondary">
+            <a href="/purchases" class="secondary">
                 {words::VIEW_PURCHASE}
-            </A>
+            </a>
             {may_reserve.then(|| self.reserve_form("quiet", words::RESERVE_ANOTHER))}
         }
     }
@@ -243,15 +245,14 @@ fn Sizes(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     let count = drop.with_untracked(|drop| drop.sizes.len());
     if count == 1 {
         let label = drop.with_untracked(|drop| drop.sizes[0].label.clone());
-        return view! { <p class="one-size">{label}</p> }.into_any();
+        return Either::Left(view! { <p class="one-size">{label}</p> });
     }
-    view! {
+    Either::Right(view! {
         <fieldset class="sizes">
             <legend>{words::SIZE}</legend>
             {(0..count).map(|index| view! { <SizeChoice drop index /> }).collect_view()}
         </fieldset>
-    }
-    .into_any()
+    })
 }
 
 /// One size: chosen with one tap, struck through but visible when it has none left.

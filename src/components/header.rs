@@ -7,25 +7,31 @@ use super::{
 };
 use crate::{
     api,
+    call::Call,
+    error::DropError,
     live::{Connection, Live},
+    route::{Page, Route},
     words,
 };
-use leptos::{either::Either, form::ActionForm, prelude::*};
-use leptos_router::components::A;
+use leptos::{either::Either, prelude::*, server_fn::ServerFn};
 
 /// Name, places, connection, visitor.
 #[component]
 pub fn Header() -> impl IntoView {
+    let route = expect_context::<Route>();
+    let current = move |page| move || (route.page.get() == page).then_some("page");
     view! {
         <header class="site">
-            <A href="/" attr:class="brand">
+            <a href="/" class="brand" aria-current=current(Page::Dashboard)>
                 {words::BRAND}
-            </A>
+            </a>
             <nav aria-label=words::PLACES>
-                <A href="/" exact=true>
+                <a href="/" aria-current=current(Page::Dashboard)>
                     {words::DROPS}
-                </A>
-                <A href="/purchases">{words::MY_PURCHASES}</A>
+                </a>
+                <a href="/purchases" aria-current=current(Page::Purchases)>
+                    {words::MY_PURCHASES}
+                </a>
             </nav>
             <ConnectionStatus />
             <div class="visitor">
@@ -42,22 +48,19 @@ pub fn Header() -> impl IntoView {
 fn VisitorBadge() -> impl IntoView {
     let live = expect_context::<Live>();
     let toasts = expect_context::<Toasts>();
-    let sign_out = ServerAction::<api::SignOut>::new();
-    Effect::new(move || match sign_out.value().get() {
-        Some(Ok(())) => {
-            live.change_visitor(None);
-        }
-        Some(Err(error)) => toasts.error(error.to_string()),
-        None => {}
-    });
+    let sign_out = Call::new(api::SignOut::PATH);
+    let answered = move |answer: Result<(), DropError>| match answer {
+        Ok(()) => live.change_visitor(None),
+        Err(error) => toasts.error(error.to_string()),
+    };
     move || match live.user.get() {
         Some(user) => Either::Left(view! {
             <bdi class="username">{user.username}</bdi>
-            <ActionForm action=sign_out>
+            <form method="post" action=sign_out.path on:submit=move |event| sign_out.send(&event, answered)>
                 <button type="submit" class="quiet">
                     {words::SIGN_OUT}
                 </button>
-            </ActionForm>
+            </form>
         }),
         None => Either::Right(view! { <SignInButton class="secondary" label=words::SIGN_IN /> }),
     }

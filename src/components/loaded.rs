@@ -1,41 +1,22 @@
 //! Waits for the first snapshot.
 
-use crate::{live::Live, words};
+use crate::live::Live;
 use leptos::{either::Either, prelude::*};
 
-/// Renders its children once the page's snapshot is in [`Live`]. Says so when it cannot be had, until the socket brings
-/// another.
+/// Renders its children once there is a snapshot in [`Live`]; until the socket brings one, says why there is none.
 #[component]
-pub fn Loaded(
+pub fn Loaded<C: IntoView + 'static>(
     /// Whether this is beside the page's main content, which does the talking.
     #[prop(optional)]
     is_aside: bool,
-    children: ChildrenFn,
+    children: TypedChildrenFn<C>,
 ) -> impl IntoView {
     let live = expect_context::<Live>();
-    let children = StoredValue::new(children);
-    let loading = move || (!is_aside).then(|| view! { <p class="loading">{words::LOADING}</p> });
-    view! {
-        <Suspense fallback=loading>
-            {move || Suspend::new(async move {
-                match live.first.await {
-                    Ok(snapshot) => {
-                        live.load(&snapshot);
-                        Either::Left(children.with_value(|children| children()))
-                    }
-                    Err(error) => {
-                        let alert = (!is_aside).then(|| error.to_string());
-                        Either::Right(move || match live.is_loaded.get() {
-                            true => Either::Left(children.with_value(|children| children())),
-                            false => {
-                                Either::Right(
-                                    alert.clone().map(|alert| view! { <p class="notice" role="alert">{alert}</p> }),
-                                )
-                            }
-                        })
-                    }
-                }
-            })}
-        </Suspense>
+    let children = children.into_inner();
+    move || match live.failure.get() {
+        None => Either::Left(children()),
+        Some(error) => {
+            Either::Right((!is_aside).then(|| view! { <p class="notice" role="alert">{error.to_string()}</p> }))
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The username prompt: a dialog that leaves the page visible behind it, and opens without any script.
 
 use super::{icons::Close, loaded::Loaded};
-use crate::{api, live::Live, words};
-use leptos::{form::ActionForm, prelude::*};
+use crate::{api, call::Call, domain::Visitor, error::DropError, live::Live, words};
+use leptos::{prelude::*, server_fn::ServerFn};
 
 /// The dialog's id, for the buttons that open it (`popovertarget`).
 pub const SIGN_IN: &str = "sign-in";
@@ -35,51 +35,53 @@ pub fn SignInDialog() -> impl IntoView {
 #[component]
 fn SignInForm() -> impl IntoView {
     let live = expect_context::<Live>();
-    let sign_in = ServerAction::<api::SignIn>::new();
-    let pending = sign_in.pending();
-    let error = move || sign_in.value().with(|answer| answer.as_ref()?.as_ref().err().map(ToString::to_string));
-    Effect::new(move || {
-        if let Some(Ok(visitor)) = sign_in.value().get() {
+    let sign_in = Call::new(api::SignIn::PATH);
+    let error = RwSignal::new(None);
+    let answered = move |answer: Result<Visitor, DropError>| {
+        error.set(answer.as_ref().err().map(ToString::to_string));
+        if let Ok(visitor) = answer {
             live.change_visitor(Some(visitor));
         }
-    });
-    view! {
-        <Show when=move || live.user.with(Option::is_none)>
-            <dialog id=SIGN_IN popover="auto" class="dialog" aria-labelledby="sign-in-title">
-                <ActionForm action=sign_in>
-                    <h2 id="sign-in-title">{words::SIGN_IN}</h2>
-                    <p class="quiet">{words::SIGN_IN_HINT}</p>
-                    <label for="username">{words::USERNAME}</label>
-                    <input
-                        id="username"
-                        name="username"
-                        type="text"
-                        required
-                        maxlength="64"
-                        autofocus
-                        autocomplete="username"
-                        autocapitalize="none"
-                        spellcheck="false"
-                        aria-invalid=move || error().map(|_| "true")
-                        aria-describedby="username-error"
-                    />
-                    <p id="username-error" class="field-error" role="alert">
-                        {error}
-                    </p>
-                    <button type="submit" class="primary" disabled=move || pending.get()>
-                        {words::ENTER}
+    };
+    move || {
+        live.user.with(Option::is_none).then(|| {
+            view! {
+                <dialog id=SIGN_IN popover="auto" class="dialog" aria-labelledby="sign-in-title">
+                    <form method="post" action=sign_in.path on:submit=move |event| sign_in.send(&event, answered)>
+                        <h2 id="sign-in-title">{words::SIGN_IN}</h2>
+                        <p class="quiet">{words::SIGN_IN_HINT}</p>
+                        <label for="username">{words::USERNAME}</label>
+                        <input
+                            id="username"
+                            name="username"
+                            type="text"
+                            required
+                            maxlength="64"
+                            autofocus
+                            autocomplete="username"
+                            autocapitalize="none"
+                            spellcheck="false"
+                            aria-invalid=move || error.with(Option::is_some).then_some("true")
+                            aria-describedby="username-error"
+                        />
+                        <p id="username-error" class="field-error" role="alert">
+                            {move || error.get()}
+                        </p>
+                        <button type="submit" class="primary" disabled=move || sign_in.pending.get()>
+                            {words::ENTER}
+                        </button>
+                    </form>
+                    <button
+                        type="button"
+                        class="close"
+                        aria-label=words::CLOSE
+                        popovertarget=SIGN_IN
+                        popovertargetaction="hide"
+                    >
+                        <Close />
                     </button>
-                </ActionForm>
-                <button
-                    type="button"
-                    class="close"
-                    aria-label=words::CLOSE
-                    popovertarget=SIGN_IN
-                    popovertargetaction="hide"
-                >
-                    <Close />
-                </button>
-            </dialog>
-        </Show>
+                </dialog>
+            }
+        })
     }
 }

@@ -1,48 +1,18 @@
 //! The answer to a form that was sent without WebAssembly, and refused.
 
-use crate::{error::DropError, words};
-use leptos::{prelude::*, server_fn::error::ServerFnUrlError};
-use leptos_router::hooks::use_query_map;
+use crate::route::Route;
+use leptos::prelude::*;
 
-/// Shows the error that a plain form's redirect left in the query, until the visitor goes elsewhere.
+/// Shows the refusal until the visitor goes elsewhere.
 #[component]
-pub fn UrlNotice() -> impl IntoView {
-    let query = use_query_map();
-    let error = move || query.with(|query| query.get("__err"));
+pub fn UrlNotice(
+    /// What the server has to say about the address that it was asked for.
+    notice: Option<String>,
+) -> impl IntoView {
+    let route = expect_context::<Route>();
+    let refused_at = route.address.get_untracked();
     move || {
-        error().map(|error| {
-            let error = spoken(ServerFnUrlError::decode_err(&error));
-            view! { <p class="notice" role="alert">{error}</p> }
-        })
-    }
-}
-
-/// Anyone can write a link with an error in its query, so that nothing is said in words that come from there.
-fn spoken(error: DropError) -> String {
-    match error {
-        DropError::Invalid { field, .. } if field == "username" => words::USERNAME_RULE.into(),
-        DropError::Invalid { .. } | DropError::MalformedBody(_) => DropError::Internal.to_string(),
-        DropError::SizeRequired { .. } => DropError::SizeRequired { sizes_left: vec![] }.to_string(),
-        DropError::UnknownSize { .. } => DropError::UnknownSize { sizes_left: vec![] }.to_string(),
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_forged_link_puts_no_words_on_the_page() {
-        let forged = "Send your card number to evil.test";
-        for error in [
-            DropError::invalid(forged, forged),
-            DropError::invalid("username", forged),
-            DropError::MalformedBody(forged.into()),
-            DropError::SizeRequired { sizes_left: vec![forged.into()] },
-            DropError::UnknownSize { sizes_left: vec![forged.into()] },
-        ] {
-            assert!(!spoken(error).contains("evil.test"));
-        }
+        let notice = notice.clone().filter(|_| route.address.with(|address| *address == refused_at));
+        notice.map(|notice| view! { <p class="notice" role="alert">{notice}</p> })
     }
 }

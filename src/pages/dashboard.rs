@@ -7,14 +7,11 @@ use crate::{
     words,
 };
 use leptos::prelude::*;
-use leptos_meta::{Meta, Title};
 
 /// Live now, upcoming, and over; drops change places by themselves.
 #[component]
 pub fn Dashboard() -> impl IntoView {
     view! {
-        <Title text=words::BRAND />
-        <Meta name="description" content=words::DESCRIPTION />
         <Loaded>
             <h1 class="tagline">{words::TAGLINE}</h1>
             <DropSection title=words::LIVE_NOW section=Section::Live empty=words::NOTHING_LIVE />

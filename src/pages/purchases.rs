@@ -6,43 +6,49 @@ use crate::{
     live::Live,
     words,
 };
-use leptos::prelude::*;
-use leptos_meta::{Meta, Title};
-use leptos_router::components::A;
+use leptos::{either::Either, prelude::*};
 
 /// The visitor's orders, newest first.
 #[component]
 pub fn Purchases() -> impl IntoView {
     let live = expect_context::<Live>();
     view! {
-        <Title text=words::MY_PURCHASES />
-        <Meta name="description" content=words::DESCRIPTION />
         <section class="orders">
             <h1>{words::MY_PURCHASES}</h1>
             <Loaded>
-                <Show
-                    when=move || live.user.with(Option::is_some)
-                    fallback=|| {
-                        view! {
+                {move || match live.user.with(Option::is_some) {
+                    true => Either::Left(view! { <Orders /> }),
+                    false => {
+                        Either::Right(view! {
                             <p class="empty">{words::SIGN_IN_TO_SEE}</p>
                             <SignInButton class="primary" label=words::SIGN_IN />
-                        }
+                        })
                     }
-                >
-                    <ol>
-                        <For each=move || live.purchases.get() key=|purchase| purchase.id let(purchase)>
-                            <Order purchase />
-                        </For>
-                    </ol>
-                    <Show when=move || live.purchases.with(Vec::is_empty)>
-                        <p class="empty">{words::NO_PURCHASES}</p>
-                        <A href="/" attr:class="secondary">
-                            {words::TO_THE_DROPS}
-                        </A>
-                    </Show>
-                </Show>
+                }}
             </Loaded>
         </section>
+    }
+}
+
+#[component]
+fn Orders() -> impl IntoView {
+    let live = expect_context::<Live>();
+    let is_empty = Memo::new(move |_| live.purchases.with(Vec::is_empty));
+    let nothing = || {
+        view! {
+            <p class="empty">{words::NO_PURCHASES}</p>
+            <a href="/" class="secondary">
+                {words::TO_THE_DROPS}
+            </a>
+        }
+    };
+    view! {
+        <ol>
+            <For each=move || live.purchases.get() key=|purchase| purchase.id let(purchase)>
+                <Order purchase />
+            </For>
+        </ol>
+        {move || is_empty.get().then(nothing)}
     }
 }
 
@@ -57,7 +63,7 @@ fn Order(purchase: Purchase) -> impl IntoView {
             {image_url.map(|url| view! { <img src=url alt="" width="800" height="500" loading="lazy" /> })}
             <div>
                 <h2>
-                    <A href=format!("/drops/{}", purchase.drop_id)>{name}</A>
+                    <a href=format!("/drops/{}", purchase.drop_id)>{name}</a>
                 </h2>
                 <p>{size} " " {words::price(purchase.price_cents)}</p>
                 <p class="quiet">{words::order(&purchase)} " · " {words::date(purchase.created_at)}</p>

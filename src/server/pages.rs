@@ -2,31 +2,35 @@
 //! called with errors that carry their status.
 
 use super::{
-    AppState,
+    AppState, accounts,
     rest::MAX_BODY_BYTES,
     session::{self, Caller, is_same_origin},
 };
 use crate::{
-    app::{App, shell},
+    app::FirstPaint,
+    document::shell,
+    domain::Snapshot,
     error::{DropError, Missing},
+    route::Page,
+    words,
 };
+use any_spawner::Executor;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use leptos::{
     nonce::use_nonce,
     prelude::*,
-    server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER},
+    server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError},
 };
-use leptos_axum::{
-    LeptosRoutes, ResponseOptions, generate_route_list, handle_server_fns_with_context, render_app_async_with_context,
-};
+use leptos_axum::{ResponseOptions, handle_server_fns_with_context, render_app_async_with_context};
+use std::collections::HashMap;
 use tower_http::services::ServeDir;
 
 /// File names under `/pkg` change with their contents…
@@ -40,20 +44,9 @@ const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400")
 
 /// Pages, server functions and files.
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
-    let options = state.leptos.clone();
-    let context = page_context(state);
-    let document = {
-        let options = options.clone();
-        move || shell(options.clone())
-    };
-    let page = render_app_async_with_context(context.clone(), document.clone());
-    let not_found = render_app_async_with_context(
-        move || {
-            context();
-            expect_context::<ResponseOptions>().set_status(StatusCode::NOT_FOUND);
-        },
-        document,
-    );
+    // Only the first call in a process has anything to do.
+    let _ = Executor::init_tokio();
+    let options = &state.leptos;
     let files = |cache_control: HeaderValue| {
         from_fn(move |request: Request, next: Next| {
             let cache_control = cache_control.clone();
@@ -70,8 +63,17 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .append_index_html_on_directories(false)
         .precompressed_br()
         .precompressed_gzip();
+    let not_found = {
+        let state = state.clone();
+        tower::service_fn(move |request| {
+            let page = page(State(state.clone()), request);
+            async { Ok(page.await) }
+        })
+    };
     Router::new()
-        .leptos_routes_with_handler(generate_route_list(App), move |request: Request| page(request))
+        .route("/", get(page))
+        .route("/drops/{id}", get(page))
+        .route("/purchases", get(page))
         .route("/rpc/{*function}", post(server_function))
         .route_service(
             &format!("/{}/{{*file}}", options.site_pkg_dir),
@@ -79,34 +81,69 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
                 .layer(files(if options.hash_files { IMMUTABLE } else { NO_CACHE }))
                 .service(site.clone()),
         )
-        .fallback_service(tower::ServiceBuilder::new().layer(files(FOR_A_DAY)).service(site.fallback(
-            tower::service_fn(move |request| {
-                let page = not_found(request);
-                async { Ok(page.await) }
-            }),
-        )))
+        .fallback_service(tower::ServiceBuilder::new().layer(files(FOR_A_DAY)).service(site.fallback(not_found)))
 }
 
-/// What pages find in their context, and the headers that depend on the page.
-fn page_context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
-    let state = state.clone();
-    move || {
+/// Renders the page at an address, all of it in one piece: what it shows is known before the first tag.
+async fn page(State(state): State<AppState>, request: Request) -> Response {
+    let first_paint = first_paint(&state, request.uri(), request.headers()).await;
+    let status = status(&first_paint);
+    let options = state.leptos.clone();
+    let context = move || {
         let response = expect_context::<ResponseOptions>();
-        let path = expect_context::<Parts>().uri;
-        if is_unknown_drop(&state, &path) {
-            response.set_status(StatusCode::NOT_FOUND);
-        }
+        response.set_status(status);
         if let Some(nonce) = use_nonce() {
             response.insert_header(header::CONTENT_SECURITY_POLICY, content_security_policy(&nonce));
         }
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        provide_context(state.clone());
+    };
+    render_app_async_with_context(context, move || shell(options.clone(), first_paint.clone()))(request).await
+}
+
+async fn first_paint(state: &AppState, uri: &Uri, headers: &HeaderMap) -> FirstPaint {
+    let caller = Caller::from_headers(state, headers);
+    let mut snapshot = snapshot(state, &caller, headers).await;
+    let address = uri.path_and_query().map_or("/", |address| address.as_str());
+    // Its own page lists more purchasers than a card.
+    if let (Page::Drop(id), Ok(snapshot)) = (Page::at(address), &mut snapshot)
+        && let Some(drop) = snapshot.drops.iter_mut().find(|drop| drop.id == id)
+    {
+        drop.latest_purchasers = state.catalog.purchasers(id).unwrap_or_default();
+    }
+    let Query(query) = Query::<HashMap<String, String>>::try_from_uri(uri).unwrap_or_default();
+    let notice = query.get("__err").map(|error| spoken(ServerFnUrlError::decode_err(error)));
+    FirstPaint { address: address.into(), notice, snapshot }
+}
+
+/// What a page needs for its first paint.
+pub(crate) async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Result<Snapshot, DropError> {
+    let visitor = match caller.user.clone() {
+        Some(user) => Some(accounts::visitor(&state.pool, user).await?),
+        None => None,
+    };
+    let catalog = &state.catalog;
+    Ok(Snapshot { now: catalog.now(), origin: session::origin(headers), drops: catalog.drops(), visitor })
+}
+
+fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
+    let is_there = |id| snapshot.as_ref().is_ok_and(|snapshot| snapshot.drops.iter().any(|drop| drop.id == id));
+    match (Page::at(address), snapshot) {
+        (Page::Nowhere, _) => StatusCode::NOT_FOUND,
+        (_, Err(error)) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        (Page::Drop(id), Ok(_)) if !is_there(id) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
     }
 }
 
-fn is_unknown_drop(state: &AppState, uri: &Uri) -> bool {
-    let wanted = uri.path().strip_prefix("/drops/").map(|id| id.parse().ok().and_then(|id| state.catalog.get(id)));
-    matches!(wanted, Some(None))
+/// Anyone can write a link with an error in its query, so that nothing is said in words that come from there.
+fn spoken(error: DropError) -> String {
+    match error {
+        DropError::Invalid { field, .. } if field == "username" => words::USERNAME_RULE.into(),
+        DropError::Invalid { .. } | DropError::MalformedBody(_) => DropError::Internal.to_string(),
+        DropError::SizeRequired { .. } => DropError::SizeRequired { sizes_left: vec![] }.to_string(),
+        DropError::UnknownSize { .. } => DropError::UnknownSize { sizes_left: vec![] }.to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn content_security_policy(nonce: &str) -> HeaderValue {
@@ -175,17 +212,29 @@ pub(crate) fn request() -> Result<ServerRequest, DropError> {
 }
 
 impl ServerRequest {
-    /// Gives the page that is rendered for this request the status of an error.
-    pub(crate) fn set_status(&self, error: &DropError) {
-        if let Ok(status) = StatusCode::from_u16(error.status()) {
-            self.response.set_status(status);
-        }
-    }
-
     /// Adds cookies to the answer.
     pub(crate) fn set_cookies(&self, cookies: impl IntoIterator<Item = HeaderValue>) {
         for cookie in cookies {
             self.response.append_header(header::SET_COOKIE, cookie);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_link_puts_no_words_on_the_page() {
+        let forged = "Send your card number to evil.test";
+        for error in [
+            DropError::invalid(forged, forged),
+            DropError::invalid("username", forged),
+            DropError::MalformedBody(forged.into()),
+            DropError::SizeRequired { sizes_left: vec![forged.into()] },
+            DropError::UnknownSize { sizes_left: vec![forged.into()] },
+        ] {
+            assert!(!spoken(error).contains("evil.test"));
         }
     }
 }

@@ -1,0 +1,105 @@
+//! The HTML document around [`App`]: what the server alone renders.
+
+use crate::{
+    app::{App, FIRST_PAINT, FirstPaint},
+    domain::SneakerDrop,
+    route::Page,
+    words,
+};
+use leptos::{either::EitherOf3, prelude::*};
+use leptos_meta::{HashedStylesheet, Meta, MetaTags, Title};
+
+/// The document of a page.
+pub fn shell(options: LeptosOptions, first_paint: FirstPaint) -> impl IntoView {
+    // What ends a script element in HTML is nothing but a string in JSON.
+    let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <meta name="theme-color" content="#f5f3ee" media="(prefers-color-scheme: light)" />
+                <meta name="theme-color" content="#0e0e10" media="(prefers-color-scheme: dark)" />
+                <link rel="preload" href="/fonts/archivo-latin.woff2" r#as="font" r#type="font/woff2" crossorigin="" />
+                <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
+                <link rel="icon" href="/favicon.ico" sizes="32x32" />
+                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
+                <HashedStylesheet options=options.clone() id="sneakdrop" />
+                <AutoReload options=options.clone() />
+                <HydrationScripts options />
+                <Head first_paint=first_paint.clone() />
+                <MetaTags />
+            </head>
+            <body>
+                <App first_paint />
+                <script id=FIRST_PAINT r#type="application/json" inner_html=data />
+            </body>
+        </html>
+    }
+}
+
+/// The page's title, and what others see when its address is shared.
+#[component]
+fn Head(first_paint: FirstPaint) -> impl IntoView {
+    let FirstPaint { address, snapshot, .. } = first_paint;
+    let page = Page::at(&address);
+    let (origin, drops) = snapshot.map(|snapshot| (snapshot.origin, snapshot.drops)).unwrap_or_default();
+    let drop = drops.into_iter().find(|drop| page == Page::Drop(drop.id));
+    let title = words::title(page, drop.as_ref().map(|drop| &*drop.name));
+    let about = match (page, drop) {
+        (Page::Dashboard | Page::Purchases, _) => {
+            EitherOf3::A(view! { <Meta name="description" content=words::DESCRIPTION /> })
+        }
+        (_, Some(drop)) => EitherOf3::B(view! { <About drop origin /> }),
+        _ => EitherOf3::C(()),
+    };
+    view! {
+        <Title text=title />
+        {about}
+    }
+}
+
+#[component]
+fn About(drop: SneakerDrop, origin: String) -> impl IntoView {
+    let SneakerDrop { id, name, price_cents, image_url, .. } = drop;
+    let description = words::drop_description(&name, price_cents);
+    let url = format!("{origin}/drops/{id}");
+    let share_image = share_image(&origin, image_url.as_deref());
+    view! {
+        <Meta name="description" content=description.clone() />
+        <Meta property="og:type" content="product" />
+        <Meta property="og:site_name" content=words::BRAND />
+        <Meta property="og:title" content=name />
+        <Meta property="og:description" content=description />
+        <Meta property="og:url" content=url />
+        <Meta property="og:image" content=share_image />
+        <Meta name="twitter:card" content="summary_large_image" />
+    }
+}
+
+/// The address of the picture for link previews. Ours have a PNG beside the SVG, as previews don't show SVG.
+fn share_image(origin: &str, image_url: Option<&str>) -> String {
+    match image_url {
+        Some(url) if url.starts_with('/') => match url.strip_suffix(".svg") {
+            Some(stem) => format!("{origin}{stem}.png"),
+            None => format!("{origin}{url}"),
+        },
+        Some(url) => url.into(),
+        None => format!("{origin}/apple-touch-icon.png"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share_image;
+
+    #[test]
+    fn previews_get_an_absolute_address_and_never_an_svg_of_ours() {
+        let image = |url| share_image("https://shop.test", url);
+        assert_eq!(image(Some("/shoes/halo-air.svg")), "https://shop.test/shoes/halo-air.png");
+        assert_eq!(image(Some("https://cdn.test/a.webp")), "https://cdn.test/a.webp");
+        assert_eq!(image(None), "https://shop.test/apple-touch-icon.png");
+    }
+}
