@@ -3,6 +3,7 @@
 //! These types are the wire format of every surface: the pages, the REST API, the server functions and `/ws` send
 //! the same structs. Rules here are pure: time is a parameter, and nothing reads a clock or a database.
 
+use crate::moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,10 @@ pub struct SneakerDrop {
     /// Grows by one with each committed change of stock; a receiver drops what is older than it has.
     pub version: i64,
     /// First moment at which a reservation is granted.
+    #[serde(deserialize_with = "moment::read")]
     pub starts_at: DateTime<Utc>,
     /// First moment at which none is granted any more.
+    #[serde(deserialize_with = "moment::read_optional")]
     pub ends_at: Option<DateTime<Utc>>,
     /// Pairs that exist.
     pub total_stock: i32,
@@ -145,6 +148,7 @@ pub struct Purchaser {
     /// Which purchase this is; orders the list.
     pub purchase_id: i64,
     /// When it was made.
+    #[serde(deserialize_with = "moment::read")]
     pub purchased_at: DateTime<Utc>,
 }
 
@@ -162,8 +166,10 @@ pub struct Reservation {
     /// Leaves `Active` exactly once.
     pub status: ReservationStatus,
     /// First moment at which it can no longer be bought.
+    #[serde(deserialize_with = "moment::read")]
     pub expires_at: DateTime<Utc>,
     /// When it was granted.
+    #[serde(deserialize_with = "moment::read")]
     pub created_at: DateTime<Utc>,
 }
 
@@ -205,6 +211,7 @@ pub struct Purchase {
     /// What was paid, in US cents: the drop's price at that moment.
     pub price_cents: i32,
     /// When it was bought.
+    #[serde(deserialize_with = "moment::read")]
     pub created_at: DateTime<Utc>,
 }
 
@@ -223,6 +230,7 @@ pub struct Visitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The database's clock.
+    #[serde(deserialize_with = "moment::read")]
     pub now: DateTime<Utc>,
     /// Scheme and host under which this visitor sees the site, for links that others will open.
     pub origin: String,
@@ -241,6 +249,7 @@ pub enum Frame {
     /// The first frame of a connection, and the way out for a socket that fell behind.
     Snapshot {
         /// The database's clock.
+        #[serde(deserialize_with = "moment::read")]
         now: DateTime<Utc>,
         /// Every drop.
         drops: Vec<SneakerDrop>,
@@ -248,6 +257,7 @@ pub enum Frame {
     /// Every ten seconds, whatever else happens: the line still stands.
     Heartbeat {
         /// The database's clock.
+        #[serde(deserialize_with = "moment::read")]
         now: DateTime<Utc>,
     },
     /// A drop's stock changed.
@@ -263,6 +273,7 @@ pub enum Frame {
         /// Who bought it.
         purchaser: User,
         /// When.
+        #[serde(deserialize_with = "moment::read")]
         purchased_at: DateTime<Utc>,
         /// The drop's version that includes this purchase.
         version: i64,
@@ -291,6 +302,7 @@ pub enum Frame {
 #[serde(rename_all = "camelCase")]
 pub struct StockUpdate {
     /// The database's clock.
+    #[serde(deserialize_with = "moment::read")]
     pub now: DateTime<Utc>,
     /// The drop.
     pub drop_id: i64,

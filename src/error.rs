@@ -1,6 +1,6 @@
 //! The one error on the wire.
 
-use crate::words;
+use crate::{moment, words};
 use chrono::{DateTime, Utc};
 use leptos::server_fn::{
     codec::JsonEncoding,
@@ -44,6 +44,7 @@ pub enum DropError {
     /// 409: too early.
     NotStarted {
         /// When to come back.
+        #[serde(deserialize_with = "moment::read")]
         starts_at: DateTime<Utc>,
     },
     /// 409: too late.

@@ -25,6 +25,7 @@ pub mod document;
 pub mod domain;
 pub mod error;
 pub mod live;
+mod moment;
 pub mod pages;
 pub mod route;
 #[cfg(feature = "ssr")]
