@@ -132,7 +132,7 @@ impl Live {
         self.reconnect();
         if let Ok(Some(storage)) = window().local_storage() {
             // Where storage is not to be had, other tabs learn of it when they reconnect.
-            let _ = storage.set_item(VISITOR_CHANGED, &page_timer_ms().to_string());
+            let _ = storage.set_item(VISITOR_CHANGED, &((page_timer_ms() * 1000.0) as i64).to_string());
         }
     }
 
@@ -289,7 +289,9 @@ impl Live {
     /// Opens a socket and feeds on it until it closes, falls silent, or another is wanted. Returns whether it ever
     /// brought a snapshot.
     async fn connect(self) -> bool {
-        let url = format!("{}/ws", window().location().origin().unwrap_or_default().replacen("http", "ws", 1));
+        // `http` becomes `ws`, and `https` becomes `wss`.
+        let origin = window().location().origin().unwrap_or_default();
+        let url = format!("ws{}/ws", origin.trim_start_matches("http"));
         let Ok(socket) = WebSocket::new(&url) else { return false };
         let before = self.resyncs.get_untracked();
         let heard_ms = Rc::new(Cell::new(page_timer_ms()));
