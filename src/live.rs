@@ -211,7 +211,8 @@ impl Live {
             Frame::Snapshot { now, drops } => {
                 self.clock.restart(now);
                 self.set_drops(&drops);
-                self.failure.set(None);
+                // What is shown already is not rendered anew.
+                self.failure.maybe_update(|failure| failure.take().is_some());
                 self.connection.set(Connection::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
