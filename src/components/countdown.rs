@@ -18,7 +18,8 @@ pub fn Countdown(
     let live = expect_context::<Live>();
     let expires_at = reservation.expires_at;
     let lifetime_ms = milliseconds_until(expires_at, reservation.created_at).max(1);
-    let left_ms = move || milliseconds_until(expires_at, live.clock.now());
+    // Never more than there was: the page's clock may be a little late.
+    let left_ms = move || milliseconds_until(expires_at, live.clock.now()).min(lifetime_ms);
     let seconds = Memo::new(move |_| words::whole_seconds(left_ms()));
     let is_urgent = Memo::new(move |_| seconds.get() <= URGENT_SECONDS);
     // Whole seconds, which the style sheet turns into one smooth movement.
