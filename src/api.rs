@@ -8,14 +8,6 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// What a page needs for its first paint.
-#[server(prefix = "/rpc", endpoint = "snapshot")]
-pub async fn snapshot() -> Result<domain::Snapshot, DropError> {
-    use crate::server::pages;
-    let request = pages::request()?;
-    pages::snapshot(&request.state, &request.caller, &request.headers).await
-}
-
 /// Claims a username for this browser, or comes back to one that it has claimed.
 #[server(prefix = "/rpc", endpoint = "sign_in")]
 pub async fn sign_in(

@@ -205,7 +205,7 @@ async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Val
 /// Refuses what another site's page sends in a visitor's name, and adds the headers that every response has.
 async fn guard(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let is_https = session::origin(request.headers()).starts_with("https");
+    let is_https = session::is_https(request.headers());
     let mut response = if is_read || session::is_same_origin(request.headers()) {
         next.run(request).await
     } else {

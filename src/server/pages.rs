@@ -115,8 +115,7 @@ async fn first_paint(state: &AppState, uri: &Uri, headers: &HeaderMap) -> FirstP
     FirstPaint { address: address.into(), notice, snapshot }
 }
 
-/// What a page needs for its first paint.
-pub(crate) async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Result<Snapshot, DropError> {
+async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Result<Snapshot, DropError> {
     let visitor = match caller.user.clone() {
         Some(user) => Some(accounts::visitor(&state.pool, user).await?),
         None => None,
@@ -199,7 +198,6 @@ fn page_of(headers: &HeaderMap) -> HeaderValue {
 pub(crate) struct ServerRequest {
     pub(crate) state: AppState,
     pub(crate) caller: Caller,
-    pub(crate) headers: HeaderMap,
     response: ResponseOptions,
 }
 
@@ -208,7 +206,7 @@ pub(crate) fn request() -> Result<ServerRequest, DropError> {
     let context = (use_context::<AppState>(), use_context::<Parts>(), use_context::<ResponseOptions>());
     let (Some(state), Some(parts), Some(response)) = context else { return Err(DropError::Internal) };
     let caller = Caller::from_headers(&state, &parts.headers);
-    Ok(ServerRequest { state, caller, headers: parts.headers, response })
+    Ok(ServerRequest { state, caller, response })
 }
 
 impl ServerRequest {

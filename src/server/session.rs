@@ -168,7 +168,7 @@ pub(crate) fn origin(headers: &HeaderMap) -> String {
 }
 
 /// What the proxy in front of us says; we never speak TLS ourselves.
-fn is_https(headers: &HeaderMap) -> bool {
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
 }
 
