@@ -10,7 +10,7 @@ use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::{HashedStylesheet, Meta, MetaTags, Title};
 
 /// The document of a page.
-pub fn shell(options: LeptosOptions, first_paint: FirstPaint) -> impl IntoView {
+pub fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
     // What ends a script element in HTML is nothing but a string in JSON.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
     view! {
@@ -34,7 +34,7 @@ pub fn shell(options: LeptosOptions, first_paint: FirstPaint) -> impl IntoView {
             </head>
             <body>
                 <App first_paint />
-                <script id=FIRST_PAINT r#type="application/json" inner_html=data />
+                <script id=FIRST_PAINT r#type="application/json" nonce=nonce inner_html=data />
             </body>
         </html>
     }

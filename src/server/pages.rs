@@ -97,7 +97,8 @@ async fn page(State(state): State<AppState>, request: Request) -> Response {
         }
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     };
-    render_app_async_with_context(context, move || shell(options.clone(), first_paint.clone()))(request).await
+    let document = move || shell(options.clone(), first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
+    render_app_async_with_context(context, document)(request).await
 }
 
 async fn first_paint(state: &AppState, uri: &Uri, headers: &HeaderMap) -> FirstPaint {
