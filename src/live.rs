@@ -283,7 +283,9 @@ impl Live {
             }
             self.connection.set(if is_online { Connection::Reconnecting } else { Connection::Offline });
             let milliseconds = backoff_ms(attempt, js_sys::Math::random());
-            until_woken(|| drop(Timeout::new(milliseconds, wake).forget())).await;
+            // Dropped when something else wakes us first: it would end the next socket's life.
+            let mut pause = None;
+            until_woken(|| pause = Some(Timeout::new(milliseconds, wake))).await;
         }
     }
 

@@ -122,6 +122,34 @@ async fn a_batch_whose_commit_is_cut_off_is_unknown_to_all_and_retries_tell(db: 
 }
 
 #[sqlx::test]
+async fn a_grant_whose_commit_nobody_heard_of_is_never_called_sold_out(db: PgPool) {
+    let proxy = Proxy::to(&db).await;
+    let shop = Shop::open_with(&db, Settings { database: Some(proxy.options(&db)), ..Settings::default() }).await;
+    let drop_id = shop.open_drop(2).await;
+    let [alice, bob, carol] = [shop.sign_in("alice").await, shop.sign_in("bob").await, shop.sign_in("carol").await];
+    shop.reserve(&carol, drop_id).await.expect(201);
+    let lock = lock(&db, drop_id).await;
+    let last = call(&shop, &bob, drop_id, Wish::Reserve);
+    waits_for_the_lock(&db).await;
+    // By the time that this batch begins, the catalog knows that none is left.
+    let given_back = call(&shop, &carol, drop_id, Wish::Release);
+    let taken = call(&shop, &alice, drop_id, Wish::Reserve);
+    until("both wait", async || (shop.state.combiner.waiting() == 2).then_some(())).await;
+    let gate = Gate::inside_commit_of(&db, alice.id).await;
+    lock.rollback().await.expect("a rollback");
+    last.await.expect("no panic").expect(201);
+    gate.somebody_waits().await;
+    proxy.set(Line::Cut);
+    given_back.await.expect("no panic").refuses(503, "unknown");
+    taken.await.expect("no panic").refuses(503, "unknown");
+    gate.open().await;
+    proxy.set(Line::Open);
+    shop.reserve(&alice, drop_id).await.expect(200);
+    shop.agrees_with_the_database().await;
+    shop.close().await;
+}
+
+#[sqlx::test]
 async fn callers_who_leave_before_their_batch_begins_cost_nothing(db: PgPool) {
     let shop = Shop::open(&db).await;
     let drop_id = shop.open_drop(5).await;
@@ -195,7 +223,7 @@ async fn a_pair_that_lapses_is_there_for_whoever_was_told_that_none_is_left(db: 
 }
 
 #[sqlx::test]
-async fn a_pair_that_another_node_takes_back_is_there_within_a_second(db: PgPool) {
+async fn a_pair_that_another_node_takes_back_is_there_again(db: PgPool) {
     let here = Shop::open(&db).await;
     let there = here.another(Settings::default()).await;
     let drop_id = here.open_drop(1).await;

@@ -13,7 +13,6 @@ use crate::{
     shop::{Database, Server},
 };
 use futures_util::{StreamExt, stream};
-use sneakdrop::domain::Frame;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -166,7 +165,6 @@ fn micros(duration: Duration) -> u32 {
 
 /// What all sockets write down together.
 struct Watch {
-    drop_id: i64,
     /// The bytes that name the drop in a frame.
     drop_mark: Vec<u8>,
     /// Before the first change.
@@ -196,7 +194,6 @@ impl Watch {
     fn new(drop_id: i64, version: i64, changes: usize, sockets: usize) -> Self {
         let seen = || Seen { version: AtomicI64::new(version), stock: AtomicI64::new(-1) };
         Self {
-            drop_id,
             drop_mark: format!("\"dropId\":{drop_id},").into_bytes(),
             version,
             epoch: Instant::now(),
@@ -206,21 +203,15 @@ impl Watch {
         }
     }
 
-    /// Takes in what a frame says of our drop. The frames that come all the time are searched for two numbers; only a
-    /// snapshot is read as JSON.
+    /// Takes in what a frame says of our drop: two numbers are searched for. A snapshot comes in parts and is left alone;
+    /// a socket that fell behind is right again with the change after it.
     fn read(&self, index: usize, text: &[u8]) {
-        if text.starts_with(b"{\"type\":\"stockUpdated\"") {
-            if find(text, &self.drop_mark).is_some()
-                && let Some(version) = number_after(text, b"\"version\":")
-                && let Some(stock) = number_after(text, b"\"newStock\":")
-            {
-                self.note(index, version, stock);
-            }
-        } else if text.starts_with(b"{\"type\":\"snapshot\"")
-            && let Ok(Frame::Snapshot { drops, .. }) = serde_json::from_slice(text)
-            && let Some(drop) = drops.iter().find(|drop| drop.id == self.drop_id)
+        if text.starts_with(b"{\"type\":\"stockUpdated\"")
+            && find(text, &self.drop_mark).is_some()
+            && let Some(version) = number_after(text, b"\"version\":")
+            && let Some(stock) = number_after(text, b"\"newStock\":")
         {
-            self.note(index, drop.version, drop.available_stock.into());
+            self.note(index, version, stock);
         }
     }
 

@@ -58,6 +58,8 @@ struct Customers {
     last_purchase_id: i64,
     /// Whether these are all of them as of the drop's version.
     is_complete: bool,
+    /// Until then, a COMMIT may have taken place of which nobody heard.
+    doubted_until: Option<Instant>,
 }
 
 /// What happened to a drop since the last flush.
@@ -113,14 +115,32 @@ impl Catalog {
         (drop.available_stock == 0 || size.is_some_and(|size| size.available_stock == 0))
             && drop.is_open(now)
             && customers.is_complete
+            && customers.doubted_until.is_none_or(|until| until < Instant::now())
             && !customers.held_until.contains_key(&user_id)
             && !customers.buyers.contains(&user_id)
             && customers.first_to_lapse.is_none_or(|lapses_at| lapses_at > now + CLOCK_TOLERANCE)
     }
 
-    /// Confirms what the catalog has, for a while: the database was just asked.
-    pub(crate) fn trust(&self) {
-        *self.trusted_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Confirms what the catalog has, for a while from when the database was asked.
+    pub(crate) fn trust(&self, asked: Instant) {
+        *self.trusted_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+    }
+
+    /// Notes that it is not known what became of a transaction: whoever asks again must hear it from the database.
+    pub(crate) fn doubt(&self, drop_id: i64) {
+        if let Some(entry) = self.write().get_mut(&drop_id) {
+            entry.customers.doubted_until = Some(Instant::now() + DOUBT);
+        }
+    }
+
+    /// Whether there may be such a size; of a drop that is not known here, anything.
+    pub(crate) fn may_have_size(&self, drop_id: i64, label: &str) -> bool {
+        self.read().get(&drop_id).is_none_or(|entry| entry.drop.sizes.iter().any(|size| size.label == label))
+    }
+
+    /// Whether the drop is known here.
+    pub(crate) fn has(&self, drop_id: i64) -> bool {
+        self.read().contains_key(&drop_id)
     }
 
     /// Takes in a committed change.
@@ -270,14 +290,15 @@ impl Catalog {
                 btree_map::Entry::Vacant(vacant) => vacant.insert(Entry::new(drop, purchasers)),
                 btree_map::Entry::Occupied(known) => {
                     let entry = known.into_mut();
-                    entry.replace(drop, purchasers);
+                    surprised.extend(entry.replace(drop, purchasers));
                     entry
                 }
             };
+            let held_until = held_until.remove(&id).unwrap_or_default();
+            surprised.extend(entry.customers.differ_from(&held_until));
             // A commit of this node may have been faster.
             if entry.drop.version == version {
-                let held_until = held_until.remove(&id).unwrap_or_default();
-                surprised.extend(entry.customers.complete(held_until, bought.remove(&id).unwrap_or_default()));
+                entry.customers.complete(held_until, bought.remove(&id).unwrap_or_default());
             }
         }
         self.note_change();
@@ -309,7 +330,7 @@ impl Entry {
         if change.version > self.drop.version {
             let is_next = change.version == self.drop.version + 1;
             self.customers.apply(&change, self.drop.limit_per_user.is_some(), is_next);
-            self.note_moved(&change.sizes);
+            self.note_moved(&change.sizes, is_next);
             self.drop.version = change.version;
             self.drop.available_stock = change.available();
             self.drop.held_stock = change.held;
@@ -319,13 +340,15 @@ impl Entry {
         change.purchasers.into_iter().for_each(|purchaser| self.add_purchaser(purchaser));
     }
 
-    /// Takes in a state that someone else committed; what happened is read off the counts.
-    fn replace(&mut self, drop: SneakerDrop, purchasers: Vec<Purchaser>) {
+    /// Takes in a state that someone else committed; what happened is read off the counts. Returns who bought since.
+    fn replace(&mut self, drop: SneakerDrop, purchasers: Vec<Purchaser>) -> Vec<i64> {
+        let is_known = |new: &Purchaser| self.purchasers.iter().any(|known| known.purchase_id == new.purchase_id);
+        let bought = purchasers.iter().filter(|new| !is_known(new)).map(|new| new.id).collect();
         for purchaser in purchasers.into_iter().rev() {
             self.add_purchaser(purchaser);
         }
         if drop.version > self.drop.version {
-            self.note_moved(&drop.sizes);
+            self.note_moved(&drop.sizes, drop.version == self.drop.version + 1);
             let sold = |drop: &SneakerDrop| drop.total_stock - drop.available_stock - drop.held_stock;
             self.pending.reason = Some(if sold(&drop) > sold(&self.drop) {
                 Reason::Purchased
@@ -336,11 +359,14 @@ impl Entry {
             });
             self.drop = SneakerDrop { latest_purchasers: std::mem::take(&mut self.drop.latest_purchasers), ..drop };
         }
+        bought
     }
 
-    fn note_moved(&mut self, sizes: &[Size]) {
+    /// Notes which sizes a newer state moves. One that is not the next may have moved any of them, and back: a page that
+    /// knows a state in between must hear of it.
+    fn note_moved(&mut self, sizes: &[Size], is_next: bool) {
         for (before, after) in std::iter::zip(&self.drop.sizes, sizes) {
-            if before.available_stock != after.available_stock {
+            if !is_next || before.available_stock != after.available_stock {
                 self.pending.moved_sizes.insert(after.label.clone());
             }
         }
@@ -389,15 +415,18 @@ impl Entry {
 }
 
 impl Customers {
-    /// Takes in all who hold a pair, and who bought one since `last_purchase_id`; returns who was not known to, or is
-    /// no more.
-    fn complete(&mut self, held_until: HashMap<i64, DateTime<Utc>>, purchases: Vec<(i64, i64)>) -> Vec<i64> {
-        let known = std::mem::replace(&mut self.held_until, held_until);
-        self.first_to_lapse = self.held_until.values().min().copied();
+    /// Takes in all who hold a pair, and who bought one since `last_purchase_id`.
+    fn complete(&mut self, held_until: HashMap<i64, DateTime<Utc>>, purchases: Vec<(i64, i64)>) {
+        self.first_to_lapse = held_until.values().min().copied();
+        self.held_until = held_until;
         self.add_buyers(purchases);
         self.is_complete = true;
-        let came = self.held_until.iter().filter(|(user_id, until)| known.get(user_id) != Some(until));
-        let went = known.keys().filter(|user_id| !self.held_until.contains_key(user_id));
+    }
+
+    /// Who holds a pair and is not known to, or no more does.
+    fn differ_from(&self, held_until: &HashMap<i64, DateTime<Utc>>) -> Vec<i64> {
+        let came = held_until.iter().filter(|(user_id, until)| self.held_until.get(user_id) != Some(until));
+        let went = self.held_until.keys().filter(|user_id| !held_until.contains_key(user_id));
         came.map(|(user_id, _)| *user_id).chain(went.copied()).collect()
     }
 
@@ -431,11 +460,13 @@ impl Customers {
 struct DatabaseClock {
     then: DateTime<Utc>,
     read_at: Instant,
+    /// Whether it was read at all; until then it is this machine's clock.
+    is_read: bool,
 }
 
 impl Default for DatabaseClock {
     fn default() -> Self {
-        Self { then: Utc::now(), read_at: Instant::now() }
+        Self { then: Utc::now(), read_at: Instant::now(), is_read: false }
     }
 }
 
@@ -444,6 +475,9 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::milliseconds(100);
 
 /// How long the catalog may refuse somebody after the database was last asked. It is asked twice a second.
 const TRUST: Duration = Duration::from_secs(2);
+
+/// How long a COMMIT that nobody heard of may take to show: more than PostgreSQL gives a transaction.
+const DOUBT: Duration = Duration::from_secs(12);
 
 /// An answer that took longer says too little about when the clock was read.
 const CLOCK_ROUND_TRIP: Duration = Duration::from_millis(100);
@@ -456,8 +490,8 @@ impl DatabaseClock {
     /// Half the round trip is the best guess of when the database looked at its clock.
     fn read(&mut self, then: DateTime<Utc>, asked: Instant, answered: Instant) {
         let round_trip = answered - asked;
-        if round_trip <= CLOCK_ROUND_TRIP || (then - self.now()).abs() > TimeDelta::seconds(1) {
-            *self = Self { then, read_at: asked + round_trip / 2 };
+        if !self.is_read || round_trip <= CLOCK_ROUND_TRIP || (then - self.now()).abs() > TimeDelta::seconds(1) {
+            *self = Self { then, read_at: asked + round_trip / 2, is_read: true };
         }
     }
 }

@@ -36,7 +36,11 @@ use listing::ListingCache;
 use serde_json::json;
 use session::SessionKey;
 use sqlx::PgPool;
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -48,6 +52,9 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 /// How often the catalog asks the database for what it did not see itself; half of the second in which every screen
 /// must be right again.
 const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long that may take.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the log tells how large batches were.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
@@ -250,9 +257,10 @@ async fn reconcile(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        // The log has the cause of an error; the next tick tries again.
-        if let Ok(surprised) = state.catalog.reconcile(&state.pool).await {
-            state.catalog.trust();
+        let asked = Instant::now();
+        // The log has the cause of an error; the next tick tries again, and a line that went silent is left behind.
+        if let Ok(Ok(surprised)) = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool)).await {
+            state.catalog.trust(asked);
             surprised.into_iter().for_each(|user_id| state.feed.resync_user(user_id));
         }
     }

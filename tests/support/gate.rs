@@ -30,7 +30,16 @@ impl Gate {
         .await
     }
 
-    async fn build(db: &PgPool, trigger: &'static str) -> Self {
+    /// The same for the reservation of one user.
+    pub(crate) async fn inside_commit_of(db: &PgPool, user_id: i64) -> Self {
+        let trigger = format!(
+            "create constraint trigger gate after insert on reservations deferrable initially deferred
+             for each row when (new.user_id = {user_id}) execute function wait_at_gate()"
+        );
+        Self::build(db, sqlx::AssertSqlSafe(trigger)).await
+    }
+
+    async fn build(db: &PgPool, trigger: impl sqlx::SqlSafeStr) -> Self {
         sqlx::raw_sql(
             "create function wait_at_gate() returns trigger language plpgsql as
              $$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$",

@@ -41,12 +41,19 @@ pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(
         Err(Failure::Anyones(cause)) if batch.len() > 1 => {
             // Nothing was committed, and only one of them may be to blame: each on its own.
             tracing::warn!(%cause, drop_id, orders = batch.len(), "a batch failed");
-            for single in batch.singles() {
-                Box::pin(run(state.clone(), drop_id, single)).await?;
+            let mut singles = batch.singles();
+            while let Some(single) = singles.next() {
+                if let Err(error) = Box::pin(run(state.clone(), drop_id, single)).await {
+                    singles.for_each(|single| single.refuse(&error));
+                    return Err(error);
+                }
             }
         }
         Err(failure) => {
             let error = DropError::from(failure);
+            if error == DropError::Unknown {
+                state.catalog.doubt(drop_id);
+            }
             batch.refuse(&error);
             if error == DropError::Unavailable {
                 return Err(error);

@@ -10,7 +10,13 @@ use super::{
     release::Released,
     reserve::Granted,
 };
-use crate::{error::DropError, server::AppState};
+use crate::{
+    error::{DropError, Missing},
+    server::{
+        AppState,
+        database::{Loan, bounded, fault},
+    },
+};
 use std::{
     collections::{HashMap, VecDeque, hash_map},
     mem::take,
@@ -93,6 +99,10 @@ pub(super) async fn ask<W: PartialEq, T: Outcome>(
     wish: W,
     queue_of: fn(&mut Queues) -> &mut Queue<W, T>,
 ) -> Result<T, DropError> {
+    // A drop that is not there gets no queue and no worker.
+    if !state.catalog.has(drop_id) && !exists(state, drop_id).await? {
+        return Err(DropError::NotFound(Missing::Drop));
+    }
     let (caller, outcome) = oneshot::channel();
     let order = Order { user_id, wish, callers: vec![caller] };
     match state.combiner.strategy {
@@ -111,6 +121,15 @@ pub(super) async fn ask<W: PartialEq, T: Outcome>(
         Ok(outcome) => outcome.unwrap_or(Err(DropError::Internal)),
         Err(_) => Err(DropError::Unknown),
     }
+}
+
+/// Whether there is a drop that this node has not heard of yet.
+async fn exists(state: &AppState, drop_id: i64) -> Result<bool, DropError> {
+    let found = sqlx::query_scalar!(r#"select exists (select from drops where id = $1) as "exists!""#, drop_id);
+    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
+    let found = bounded(found.fetch_one(loan.connection())).await?;
+    loan.give_back();
+    Ok(found)
 }
 
 impl Combiner {
@@ -190,7 +209,10 @@ async fn work(state: AppState, drop_id: i64) {
             Ok(Ok(())) => {}
             // Whoever waits behind a database that is away would wait as long for the same answer.
             Ok(Err(error)) => state.combiner.refuse_all(drop_id, &error),
-            Err(panic) => tracing::error!(%panic, drop_id, "a batch panicked"),
+            Err(panic) => {
+                tracing::error!(%panic, drop_id, "a batch panicked");
+                state.catalog.doubt(drop_id);
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) async fn reserve(
     if state.catalog.is_sold_out_for(user_id, drop_id, size.as_deref()) {
         return Err(DropError::SoldOut);
     }
+    // All that do not exist are the same wish: nobody fills a queue with them.
+    let size = size.map(|label| if state.catalog.may_have_size(drop_id, &label) { label } else { String::new() });
     combine::ask(state, drop_id, user_id, size, |queues| &mut queues.reserves).await
 }
 
