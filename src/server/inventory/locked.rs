@@ -105,9 +105,11 @@ impl LockedDrop {
             return Ok(None);
         };
         let sizes = sqlx::query!(
-            r#"select id, label, total_stock, available_stock, held_stock,
-                      exists (
-                          select from reservations where drop_id = $1 and status = 'active' and expires_at <= $2
+            // The first to lapse, and not whether any has: that plan would read all of them when none has.
+            r#"select id, label, total_stock, available_stock, held_stock, coalesce(
+                          (select expires_at from reservations where drop_id = $1 and status = 'active'
+                           order by expires_at limit 1) <= $2,
+                          false
                       ) as "has_lapsed!"
                from drop_sizes where drop_id = $1 order by position"#,
             drop_id,
