@@ -24,6 +24,7 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::{any, get},
+    serve::ListenerExt,
 };
 use catalog::Catalog;
 use config::Config;
@@ -161,6 +162,8 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 /// Serves until the shutdown, then lets requests in flight finish and closes the sockets.
 pub async fn serve(listener: TcpListener, state: AppState) {
     let (shutdown, tasks) = (state.shutdown.clone(), state.tasks.clone());
+    // A frame does not wait until the page has acknowledged the one before. A socket that cannot be told so works all the same.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let stopped = async {
         if let Err(error) = server.await {

@@ -22,7 +22,11 @@ use axum::{
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, interval_at, timeout},
@@ -45,8 +49,8 @@ use tokio_tungstenite::{
 /// How long the network may take for one frame.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a socket is asked whether it is still there (two unanswered questions are an answer), and told that we are:
-/// pages cannot see pings.
+/// How often a socket is asked whether it is still there (two unanswered questions are an answer), and, after as long a
+/// silence, told that we are: pages cannot see pings.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Visitors only ever send pongs and closes.
@@ -107,7 +111,7 @@ fn accept_key(request: &Request) -> Option<HeaderValue> {
 
 async fn serve(state: AppState, user: Option<User>, socket: Stream) {
     let user_id = user.as_ref().map(|user| user.id);
-    let mut socket = Socket { state, user, socket };
+    let mut socket = Socket { state, user, socket, is_quiet: true };
     // A peer that went away is the usual end of a socket and nobody's fault.
     let _ = socket.run().await;
     if let Some(user_id) = user_id {
@@ -121,6 +125,8 @@ struct Socket {
     state: AppState,
     user: Option<User>,
     socket: Stream,
+    /// Whether nothing was sent since the last ping.
+    is_quiet: bool,
 }
 
 /// The socket is of no more use.
@@ -131,7 +137,7 @@ impl Socket {
         let mut everyone = self.state.feed.subscribe();
         let mut own = self.user.as_ref().map(|user| self.state.feed.subscribe_user(user.id));
         self.resync().await?;
-        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        let mut pings = interval_at(Instant::now() + PING_INTERVAL.mul_f64(next_phase()), PING_INTERVAL);
         let mut unanswered_pings = 0;
         let shutdown = self.state.shutdown.clone();
         let mut shutdown = pin!(shutdown.cancelled());
@@ -160,7 +166,11 @@ impl Socket {
                     }
                     unanswered_pings += 1;
                     self.send(Message::Ping(Default::default())).await?;
-                    self.send_text(encode(&Frame::Heartbeat { now: self.state.catalog.now() })).await?;
+                    // Whatever else a page hears tells it as well that we are there.
+                    if self.is_quiet {
+                        self.send_text(encode(&Frame::Heartbeat { now: self.state.catalog.now() })).await?;
+                    }
+                    self.is_quiet = true;
                 }
                 () = &mut shutdown => {
                     let close = CloseFrame { code: CloseCode::Away, reason: Utf8Bytes::from_static("restarting") };
@@ -183,6 +193,7 @@ impl Socket {
     }
 
     async fn send_text(&mut self, text: Utf8Bytes) -> Result<(), Gone> {
+        self.is_quiet = false;
         if text.len() <= FRAGMENT_BYTES {
             return self.send(Message::Text(text)).await;
         }
@@ -202,6 +213,13 @@ impl Socket {
             Ok(Err(_)) | Err(_) => Err(Gone),
         }
     }
+}
+
+/// Where in the interval a socket is asked, as a part of it. Ten thousand pages that load in the same second must not all be
+/// asked in the same second ever after: steps of the golden ratio fill the interval evenly, however many there are.
+fn next_phase() -> f64 {
+    static SOCKETS: AtomicU32 = AtomicU32::new(0);
+    (f64::from(SOCKETS.fetch_add(1, Ordering::Relaxed)) * 0.618_033_988_749_895).fract()
 }
 
 /// The next frame for this user alone; never for a socket that belongs to nobody.
