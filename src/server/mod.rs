@@ -19,7 +19,7 @@ mod socket;
 use crate::error::{DropError, Missing};
 use axum::{
     Json, Router,
-    extract::{FromRef, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, Method, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
@@ -86,17 +86,11 @@ pub struct AppState {
     /// Wakes the sweeper.
     pub expiry: Arc<ExpiryTimer>,
     /// Where the pages' files are.
-    pub leptos: LeptosOptions,
+    pub leptos: Arc<LeptosOptions>,
     /// Cancelled when the process is told to stop.
     pub shutdown: CancellationToken,
     /// The sockets that a stop waits for.
     pub tasks: TaskTracker,
-}
-
-impl FromRef<AppState> for LeptosOptions {
-    fn from_ref(state: &AppState) -> Self {
-        state.leptos.clone()
-    }
 }
 
 impl AppState {
@@ -115,7 +109,7 @@ impl AppState {
             listing: Arc::default(),
             feed: Arc::default(),
             expiry: Arc::default(),
-            leptos: get_configuration(None)?.leptos_options,
+            leptos: Arc::new(get_configuration(None)?.leptos_options),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
