@@ -51,7 +51,8 @@ struct Entry {
 struct Customers {
     /// Who holds one in an active reservation, and until when.
     held_until: HashMap<i64, DateTime<Utc>>,
-    first_to_lapse: Option<DateTime<Utc>>,
+    /// The same in the order in which they lapse.
+    by_lapse: BTreeSet<(DateTime<Utc>, i64)>,
     /// Who bought one; kept only for a drop with a limit.
     buyers: HashSet<i64>,
     /// The newest purchase that `buyers` has. Under the drop's lock they are numbered in the order of their commits.
@@ -118,7 +119,7 @@ impl Catalog {
             && customers.doubted_until.is_none_or(|until| until < Instant::now())
             && !customers.held_until.contains_key(&user_id)
             && !customers.buyers.contains(&user_id)
-            && customers.first_to_lapse.is_none_or(|lapses_at| lapses_at > now + CLOCK_TOLERANCE)
+            && customers.by_lapse.first().is_none_or(|(lapses_at, _)| *lapses_at > now + CLOCK_TOLERANCE)
     }
 
     /// Confirms what the catalog has, for a while from when the database was asked.
@@ -173,53 +174,71 @@ impl Catalog {
         self.write().values_mut().flat_map(|entry| entry.flush(now)).collect()
     }
 
-    /// Reads from the database every drop that is not known in its current version, and its clock. Returns whose
-    /// reservations changed without this node's knowing.
+    /// Asks the database for its clock and for every drop's version, and reads the drops that changed without this node's
+    /// knowing. Returns whose reservations did.
     pub async fn reconcile(&self, pool: &PgPool) -> Result<Vec<i64>, DropError> {
-        let (mut ids, mut versions, mut last_purchase_ids) = (vec![], vec![], BTreeMap::new());
-        for Entry { drop, customers, .. } in self.read().values() {
-            ids.push(drop.id);
-            versions.push(if customers.is_complete { drop.version } else { 0 });
-            last_purchase_ids.insert(drop.id, customers.last_purchase_id);
+        let mut changed = self.ask_for_changed(pool).await?;
+        changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
+        if !changed.is_empty() {
+            tokio::time::sleep(OWN_COMMIT).await;
+            changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
         }
-        let mut loan = Loan::begin_snapshot(pool).await.map_err(fault)?;
+        if changed.is_empty() {
+            return Ok(vec![]);
+        }
+        self.read_anew(pool, &changed.into_keys().collect::<Vec<_>>()).await
+    }
 
+    /// The drops that the database has in another version than the catalog, and in which; sets the clock on the way.
+    async fn ask_for_changed(&self, pool: &PgPool) -> Result<BTreeMap<i64, i64>, DropError> {
+        let (ids, versions): (Vec<i64>, Vec<i64>) =
+            self.read().iter().map(|(id, entry)| (*id, entry.known_version())).unzip();
+        let mut loan = Loan::take(pool).await.map_err(fault)?;
         let asked = Instant::now();
         let rows = sqlx::query!(
-            r#"select clock_timestamp() as "now!", d.id as "id?", d.name as "name?", d.price_cents as "price_cents?",
-                      d.image_url, d.limit_per_user, d.version as "version?", d.starts_at as "starts_at?", d.ends_at,
-                      s.label as "label?", s.total_stock as "total_stock?", s.available_stock as "available_stock?",
-                      s.held_stock as "held_stock?"
+            r#"select clock_timestamp() as "now!", d.id as "id?", d.version as "version?"
                from (select) as always
                left join (
-                   drops d
-                   join drop_sizes s on s.drop_id = d.id
-                   left join unnest($1::bigint[], $2::bigint[]) as known (id, version) on known.id = d.id
-               ) on known.version is distinct from d.version
-               order by d.id, s.position"#,
+                   drops d left join unnest($1::bigint[], $2::bigint[]) as known (id, version) on known.id = d.id
+               ) on known.version is distinct from d.version"#,
             &ids,
             &versions
         );
         let rows = bounded(rows.fetch_all(loan.connection())).await?;
-        let answered = Instant::now();
+        loan.give_back();
+        if let Some(row) = rows.first() {
+            let answered = Instant::now();
+            self.clock.lock().unwrap_or_else(PoisonError::into_inner).read(row.now, asked, answered);
+        }
+        Ok(rows.into_iter().filter_map(|row| row.id.zip(row.version)).collect())
+    }
 
+    /// Whether the catalog lacks something that a drop's version has.
+    fn is_behind(&self, drop_id: i64, version: i64) -> bool {
+        self.read().get(&drop_id).is_none_or(|entry| entry.known_version() < version)
+    }
+
+    /// Reads drops with all that belongs to them, as of one moment; returns whose reservations changed.
+    async fn read_anew(&self, pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, DropError> {
+        let mut loan = Loan::begin_snapshot(pool).await.map_err(fault)?;
+        let rows = sqlx::query!(
+            "select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at,
+                    s.label, s.total_stock, s.available_stock, s.held_stock
+             from drops d join drop_sizes s on s.drop_id = d.id
+             where d.id = any($1) order by d.id, s.position",
+            ids
+        );
+        let rows = bounded(rows.fetch_all(loan.connection())).await?;
         let mut fresh: BTreeMap<i64, SneakerDrop> = BTreeMap::new();
         for row in rows {
-            self.clock.lock().unwrap_or_else(PoisonError::into_inner).read(row.now, asked, answered);
-            let (Some(id), Some(name), Some(price_cents), Some(version), Some(starts_at)) =
-                (row.id, row.name, row.price_cents, row.version, row.starts_at)
-            else {
-                loan.rollback().await.map_err(fault)?;
-                return Ok(vec![]);
-            };
-            let drop = fresh.entry(id).or_insert_with(|| SneakerDrop {
-                id,
-                name,
-                price_cents,
+            let drop = fresh.entry(row.id).or_insert_with(|| SneakerDrop {
+                id: row.id,
+                name: row.name,
+                price_cents: row.price_cents,
                 image_url: row.image_url,
                 limit_per_user: row.limit_per_user,
-                version,
-                starts_at,
+                version: row.version,
+                starts_at: row.starts_at,
                 ends_at: row.ends_at,
                 total_stock: 0,
                 available_stock: 0,
@@ -227,15 +246,13 @@ impl Catalog {
                 sizes: vec![],
                 latest_purchasers: vec![],
             });
-            let total_stock = row.total_stock.unwrap_or_default();
-            let available_stock = row.available_stock.unwrap_or_default();
-            drop.total_stock += total_stock;
-            drop.available_stock += available_stock;
-            drop.held_stock += row.held_stock.unwrap_or_default();
-            drop.sizes.push(Size { label: row.label.unwrap_or_default(), total_stock, available_stock });
+            drop.total_stock += row.total_stock;
+            drop.available_stock += row.available_stock;
+            drop.held_stock += row.held_stock;
+            let (total_stock, available_stock) = (row.total_stock, row.available_stock);
+            drop.sizes.push(Size { label: row.label, total_stock, available_stock });
         }
 
-        let ids: Vec<i64> = fresh.keys().copied().collect();
         let purchases = sqlx::query!(
             "select p.drop_id, p.id as purchase_id, p.created_at, u.id, u.username
              from unnest($1::bigint[]) as wanted (id)
@@ -244,23 +261,22 @@ impl Catalog {
              ) p
              join users u on u.id = p.user_id
              order by p.id desc",
-            &ids,
+            ids,
             LISTED_PURCHASERS as i64
         );
         let purchases = bounded(purchases.fetch_all(loan.connection())).await?;
         let reservations = sqlx::query!(
             "select drop_id, user_id, expires_at from reservations where drop_id = any($1) and status = 'active'",
-            &ids
+            ids
         );
         let reservations = bounded(reservations.fetch_all(loan.connection())).await?;
-        let last_purchase_ids: Vec<i64> =
-            ids.iter().map(|id| last_purchase_ids.get(id).copied().unwrap_or_default()).collect();
+        let last_purchase_ids = self.last_purchase_ids(ids);
         let buyers = sqlx::query!(
             "select p.drop_id, p.user_id, p.id
              from unnest($1::bigint[], $2::bigint[]) as known (drop_id, last_purchase_id)
              join drops d on d.id = known.drop_id and d.limit_per_user is not null
              join purchases p on p.drop_id = known.drop_id and p.id > known.last_purchase_id",
-            &ids,
+            ids,
             &last_purchase_ids
         );
         let buyers = bounded(buyers.fetch_all(loan.connection())).await?;
@@ -305,6 +321,12 @@ impl Catalog {
         Ok(surprised)
     }
 
+    /// The newest purchase of each drop that its buyers are known up to.
+    fn last_purchase_ids(&self, drop_ids: &[i64]) -> Vec<i64> {
+        let drops = self.read();
+        drop_ids.iter().map(|id| drops.get(id).map_or(0, |entry| entry.customers.last_purchase_id)).collect()
+    }
+
     fn note_change(&self) {
         self.revision.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_one();
@@ -324,6 +346,11 @@ impl Entry {
         drop.latest_purchasers = purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
         let pending = Pending { is_new: true, ..Pending::default() };
         Self { drop, purchasers, customers: Customers::default(), pending }
+    }
+
+    /// The version of which everything is known; 0 when something is missing.
+    fn known_version(&self) -> i64 {
+        if self.customers.is_complete { self.drop.version } else { 0 }
     }
 
     fn apply(&mut self, change: StockChange) {
@@ -417,7 +444,7 @@ impl Entry {
 impl Customers {
     /// Takes in all who hold a pair, and who bought one since `last_purchase_id`.
     fn complete(&mut self, held_until: HashMap<i64, DateTime<Utc>>, purchases: Vec<(i64, i64)>) {
-        self.first_to_lapse = held_until.values().min().copied();
+        self.by_lapse = held_until.iter().map(|(user_id, until)| (*until, *user_id)).collect();
         self.held_until = held_until;
         self.add_buyers(purchases);
         self.is_complete = true;
@@ -434,14 +461,16 @@ impl Customers {
     fn apply(&mut self, change: &StockChange, is_limited: bool, is_next: bool) {
         self.is_complete &= is_next;
         for user_id in &change.let_go {
-            self.held_until.remove(user_id);
+            if let Some(until) = self.held_until.remove(user_id) {
+                self.by_lapse.remove(&(until, *user_id));
+            }
         }
-        self.held_until.extend(change.holders.iter().copied());
-        self.first_to_lapse = if change.let_go.is_empty() {
-            self.first_to_lapse.into_iter().chain(change.holders.iter().map(|(_, until)| *until)).min()
-        } else {
-            self.held_until.values().min().copied()
-        };
+        for (user_id, until) in &change.holders {
+            if let Some(before) = self.held_until.insert(*user_id, *until) {
+                self.by_lapse.remove(&(before, *user_id));
+            }
+            self.by_lapse.insert((*until, *user_id));
+        }
         // Others' purchases may be missing before these.
         if is_limited && self.is_complete {
             self.add_buyers(change.purchasers.iter().map(|purchaser| (purchaser.id, purchaser.purchase_id)));
@@ -475,6 +504,10 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::milliseconds(100);
 
 /// How long the catalog may refuse somebody after the database was last asked. It is asked twice a second.
 const TRUST: Duration = Duration::from_secs(2);
+
+/// How long the task that commits a change of this node's has to tell the catalog before the change passes for somebody
+/// else's: reading a drop anew in the middle of a rush costs as much as it has holders.
+const OWN_COMMIT: Duration = Duration::from_millis(20);
 
 /// How long a COMMIT that nobody heard of may take to show: more than PostgreSQL gives a transaction.
 const DOUBT: Duration = Duration::from_secs(12);

@@ -2,13 +2,13 @@
 
 use crate::error::DropError;
 use sqlx::{
-    PgConnection, PgPool, Postgres,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Connections of one node. More would only queue at the same row lock, inside PostgreSQL instead of here.
@@ -16,6 +16,9 @@ pub(crate) const MAX_CONNECTIONS: u32 = 20;
 
 /// How long a request waits for a connection before it is told that the shop is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a connection that came back passes for alive. It was asked when it came back, and asking is a round trip.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Limits that PostgreSQL enforces on each of our sessions, so that nothing holds a drop's lock for long: a statement,
 /// the wait for a lock, and a transaction whose node went silent.
@@ -25,18 +28,37 @@ const SESSION_LIMITS: [(&str, &str); 3] =
 /// Our statements find a few rows each: compiling them costs more than running them.
 const SESSION_PLANS: [(&str, &str); 1] = [("jit", "off")];
 
-/// How many transactions share their plans. PostgreSQL keeps a plan until statistics are gathered, up to minutes later; one
-/// that was made while a table was all but empty reads the whole of it, and a rush fills it within seconds. Not a divisor
-/// or multiple of the pool's size, so that every connection has its turn.
-const TRANSACTIONS_A_PLAN: u32 = 17;
+/// How often one of our sessions forgets its plans. PostgreSQL keeps a plan until statistics are gathered, up to minutes
+/// later; one that was made while a table was all but empty reads the whole of it, and a rush fills it within seconds. A
+/// rush on one drop has one or two sessions; planning all that they run takes a few milliseconds.
+const REPLANNING_INTERVAL: Duration = Duration::from_millis(250);
 
-static TRANSACTIONS: AtomicU32 = AtomicU32::new(0);
+static REPLANNED_AT: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether it is time for one session to forget its plans.
+fn is_replanning_due() -> bool {
+    let mut replanned_at = REPLANNED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_due = replanned_at.is_none_or(|at| at.elapsed() >= REPLANNING_INTERVAL);
+    if is_due {
+        *replanned_at = Some(Instant::now());
+    }
+    is_due
+}
 
 /// The pool; connects when first used, and again by itself after the database was away.
 pub fn pool(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options.options(SESSION_LIMITS).options(SESSION_PLANS).application_name("sneakdrop"))
 }
 
@@ -57,10 +79,24 @@ impl Loan {
     /// Borrows a connection and opens a transaction on it.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut loan = Self::take(pool).await?;
-        let is_stale = TRANSACTIONS.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRANSACTIONS_A_PLAN);
-        let begin = if is_stale { "discard plans; begin" } else { "begin" };
-        sqlx::raw_sql(begin).execute(loan.connection()).await?;
+        sqlx::raw_sql("begin").execute(loan.connection()).await?;
         Ok(loan)
+    }
+
+    /// Borrows a connection and opens a transaction on it that begins with a drop's lock, all in one round trip; `Ok(None)`
+    /// when there is no such drop, or when `wait` is not and someone else has the lock.
+    pub(crate) async fn begin_with_lock(pool: &PgPool, drop_id: i64, wait: bool) -> Result<Option<Self>, sqlx::Error> {
+        let mut loan = Self::take(pool).await?;
+        let discard = if is_replanning_due() { "discard plans; " } else { "" };
+        let skip = if wait { "" } else { " skip locked" };
+        let begin = format!("{discard}begin; select id from drops where id = {drop_id} for no key update{skip}");
+        // A number and words of ours.
+        let locked = sqlx::raw_sql(AssertSqlSafe(begin)).execute(loan.connection()).await?.rows_affected();
+        if locked == 0 {
+            loan.rollback().await?;
+            return Ok(None);
+        }
+        Ok(Some(loan))
     }
 
     /// Borrows a connection and opens a transaction that reads, whose statements all see the same moment.

@@ -76,14 +76,13 @@ async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outco
         return Err(Failure::Everyones(DropError::NotFound(Missing::Drop)));
     };
     let mut standings = standings(&mut drop, &user_ids).await?;
-    let mut outcomes = Outcomes {
-        released: release::cancel(&mut drop, &mut standings, &batch.releases).await?,
-        purchased: purchase::sell(&mut drop, &mut standings, &batch.purchases).await?,
-        granted: reserve::grant(&mut drop, &standings, &batch.reserves).await?,
-        new_stock: 0,
-    };
-    outcomes.new_stock = drop.available();
-    drop.settle().await?;
+    let released = release::cancel(&mut drop, &mut standings, &batch.releases).await?;
+    let purchased = purchase::sell(&mut drop, &mut standings, &batch.purchases).await?;
+    let decisions = reserve::decide(&mut drop, &standings, &batch.reserves);
+    let granted = reserve::outcomes(&batch.reserves, decisions, drop.write().await?)?;
+    let new_stock = drop.available();
+    drop.commit().await?;
+    let outcomes = Outcomes { released, purchased, granted, new_stock };
     if let Some(granted) = outcomes.granted.iter().flatten().find(|granted| !granted.was_held) {
         state.expiry.expect(granted.reservation.expires_at);
     }

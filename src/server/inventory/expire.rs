@@ -17,30 +17,44 @@ const SOON: TimeDelta = TimeDelta::milliseconds(50);
 /// Gives back every pair whose reservation has lapsed; returns when the next one will. Several nodes may run it at once:
 /// a drop that someone has locked is skipped, for whoever locks it gives back its lapsed pairs first anyway.
 pub(crate) async fn expire(state: &AppState) -> Result<Option<DateTime<Utc>>, DropError> {
-    let due = sqlx::query_scalar!(
-        "select distinct drop_id from reservations where status = 'active' and expires_at <= clock_timestamp()"
-    );
-    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
-    let due = bounded(due.fetch_all(loan.connection())).await?;
-    loan.give_back();
-    for drop_id in due {
+    for drop_id in first_to_lapse(state).await?.due {
         // One drop in trouble keeps no other from getting its pairs back.
         if let Err(error) = release_lapsed(state, drop_id).await {
             tracing::warn!(%error, drop_id, "lapsed reservations wait for the next sweep");
         }
     }
-    let next = sqlx::query!(
-        r#"select min(expires_at) as expires_at, clock_timestamp() as "now!" from reservations where status = 'active'"#
+    Ok(first_to_lapse(state).await?.next)
+}
+
+/// What there is to give back.
+struct FirstToLapse {
+    /// The drops that have lapsed reservations.
+    due: Vec<i64>,
+    /// When to look again.
+    next: Option<DateTime<Utc>>,
+}
+
+async fn first_to_lapse(state: &AppState) -> Result<FirstToLapse, DropError> {
+    let rows = sqlx::query!(
+        r#"select id, expires_at, clock_timestamp() as "now!"
+           from drops cross join lateral (
+               select expires_at from reservations where drop_id = drops.id and status = 'active'
+               order by expires_at limit 1
+           ) first_of_drop"#
     );
     let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
-    let next = bounded(next.fetch_one(loan.connection())).await?;
+    let rows = bounded(rows.fetch_all(loan.connection())).await?;
     loan.give_back();
-    Ok(next.expires_at.map(|expires_at| expires_at.max(next.now + SOON)))
+    Ok(FirstToLapse {
+        due: rows.iter().filter(|row| row.expires_at <= row.now).map(|row| row.id).collect(),
+        next: rows.iter().map(|row| row.expires_at.max(row.now + SOON)).min(),
+    })
 }
 
 async fn release_lapsed(state: &AppState, drop_id: i64) -> Result<(), DropError> {
-    match LockedDrop::enter(state, drop_id, Entrant::Sweeper).await.map_err(Failure::from)? {
-        Some(drop) => Ok(drop.settle().await?),
-        None => Ok(()),
+    if let Some(mut drop) = LockedDrop::enter(state, drop_id, Entrant::Sweeper).await.map_err(Failure::from)? {
+        drop.write().await.map_err(Failure::from)?;
+        drop.commit().await?;
     }
+    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::{collections::HashMap, mem::take};
 
 /// How many lapsed reservations one transaction gives back, besides those of its own users. It bounds how long it holds
 /// the lock.
@@ -29,9 +30,13 @@ pub(super) struct LockedDrop {
     pub(super) now: DateTime<Utc>,
     pub(super) shelf: Vec<ShelfSize>,
     reason: Option<Reason>,
+    /// Users with the sizes that they get a pair of.
+    grants: Vec<(i64, i64)>,
     /// Reservations that this transaction made or settled, for their holders.
     told: Vec<(Reservation, Option<Purchase>)>,
     purchasers: Vec<Purchaser>,
+    /// The drop's new version, once all was written.
+    version: Option<i64>,
 }
 
 /// A size as it stands in this transaction, and how the transaction has moved it.
@@ -82,41 +87,22 @@ impl LockedDrop {
         drop_id: i64,
         entrant: Entrant<'_>,
     ) -> Result<Option<Self>, sqlx::Error> {
-        let mut transaction = Loan::begin(&state.pool).await?;
-        if let Entrant::Sweeper = entrant {
-            let free = sqlx::query_scalar!("select id from drops where id = $1 for no key update skip locked", drop_id);
-            if free.fetch_optional(transaction.connection()).await?.is_none() {
-                transaction.rollback().await?;
-                return Ok(None);
-            }
-        }
-        // The clock must be read after the lock is granted, and `select …, clock_timestamp() … for update` reads it
-        // before: hence the outer select. Sizes and reservations must be read by statements of their own, as this one
-        // sees the database as it was before it waited.
-        let row = sqlx::query!(
-            r#"with locked as materialized (
-                   select price_cents, limit_per_user, starts_at, ends_at from drops where id = $1 for no key update
-               )
-               select price_cents, limit_per_user, starts_at, ends_at, clock_timestamp() as "now!" from locked"#,
+        let wait = matches!(entrant, Entrant::Users(_));
+        let Some(mut transaction) = Loan::begin_with_lock(&state.pool, drop_id, wait).await? else { return Ok(None) };
+        // A statement of its own, as the one that waited for the lock sees the database as it was before.
+        let rows = sqlx::query!(
+            // The first to lapse, and not whether any has: that plan would read all of them when none has.
+            r#"select d.price_cents, d.limit_per_user, d.starts_at, d.ends_at, clock_timestamp() as "now!",
+                      (select expires_at from reservations where drop_id = $1 and status = 'active'
+                       order by expires_at limit 1) as first_to_lapse,
+                      s.id, s.label, s.total_stock, s.available_stock, s.held_stock
+               from drops d join drop_sizes s on s.drop_id = d.id
+               where d.id = $1 order by s.position"#,
             drop_id
         );
-        let Some(row) = row.fetch_optional(transaction.connection()).await? else {
-            transaction.rollback().await?;
-            return Ok(None);
-        };
-        let sizes = sqlx::query!(
-            // The first to lapse, and not whether any has: that plan would read all of them when none has.
-            r#"select id, label, total_stock, available_stock, held_stock, coalesce(
-                          (select expires_at from reservations where drop_id = $1 and status = 'active'
-                           order by expires_at limit 1) <= $2,
-                          false
-                      ) as "has_lapsed!"
-               from drop_sizes where drop_id = $1 order by position"#,
-            drop_id,
-            row.now
-        );
-        let sizes = sizes.fetch_all(transaction.connection()).await?;
-        let has_lapsed = sizes.first().is_some_and(|size| size.has_lapsed);
+        let rows = rows.fetch_all(transaction.connection()).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let has_lapsed = row.first_to_lapse.is_some_and(|lapses_at| lapses_at <= row.now);
         let mut drop = Self {
             state: state.clone(),
             transaction,
@@ -126,7 +112,7 @@ impl LockedDrop {
             starts_at: row.starts_at,
             ends_at: row.ends_at,
             now: row.now,
-            shelf: sizes
+            shelf: rows
                 .into_iter()
                 .map(|row| ShelfSize {
                     id: row.id,
@@ -137,8 +123,10 @@ impl LockedDrop {
                 })
                 .collect(),
             reason: None,
+            grants: vec![],
             told: vec![],
             purchasers: vec![],
+            version: None,
         };
         if has_lapsed {
             drop.release_lapsed(entrant).await?;
@@ -193,6 +181,12 @@ impl LockedDrop {
         self.reason = Some(reason);
     }
 
+    /// Notes a pair that is set aside for a user.
+    pub(super) fn grant(&mut self, user_id: i64, size_id: i64) {
+        self.move_stock(size_id, -1, 1, Reason::Reserved);
+        self.grants.push((user_id, size_id));
+    }
+
     /// Notes a reservation that was made or settled, to be told to its holder after the COMMIT.
     pub(super) fn tell(&mut self, reservation: Reservation, purchase: Option<Purchase>) {
         self.told.push((reservation, purchase));
@@ -214,26 +208,75 @@ impl LockedDrop {
         self.shelf.iter().map(|shelf| shelf.size.available_stock).sum()
     }
 
-    /// How long a reservation holds its pair.
-    pub(super) fn reserved_until(&self) -> DateTime<Utc> {
-        self.now + self.state.config.reservation_ttl
-    }
-
     /// The connection that the transaction runs on.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         self.transaction.connection()
     }
 
-    /// Ends the transaction: commits what was noted, and publishes it after the COMMIT. One that is dropped instead rolls
+    /// Writes what was noted: pairs that are set aside, the shelf, and the drop's new version. Returns the reservations that
+    /// it made, by their users.
+    pub(super) async fn write(&mut self) -> Result<HashMap<i64, Reservation>, sqlx::Error> {
+        let mut reservations = HashMap::new();
+        if self.reason.is_none() {
+            return Ok(reservations);
+        }
+        let mut moved_ids = vec![];
+        let (mut available_deltas, mut held_deltas) = (vec![], vec![]);
+        for shelf in self.shelf.iter().filter(|shelf| shelf.available_delta != 0 || shelf.held_delta != 0) {
+            moved_ids.push(shelf.id);
+            available_deltas.push(shelf.available_delta);
+            held_deltas.push(shelf.held_delta);
+        }
+        let (user_ids, size_ids): (Vec<i64>, Vec<i64>) = take(&mut self.grants).into_iter().unzip();
+        let (drop_id, created_at) = (self.id, self.now);
+        let expires_at = created_at + self.state.config.reservation_ttl;
+        let rows = sqlx::query!(
+            r#"with moved as (
+                   update drop_sizes s
+                   set available_stock = s.available_stock + m.available, held_stock = s.held_stock + m.held
+                   from unnest($2::bigint[], $3::integer[], $4::integer[]) as m (size_id, available, held)
+                   where s.id = m.size_id
+               ), granted as (
+                   insert into reservations (drop_id, size_id, user_id, expires_at, created_at)
+                   select $1, size_id, user_id, $7, $8
+                   from unnest($5::bigint[], $6::bigint[]) with ordinality as noted (size_id, user_id, position)
+                   order by position
+                   returning id, size_id, user_id
+               ), changed as (
+                   update drops set version = version + 1 where id = $1 returning version
+               )
+               select version as "version!", granted.id as "id?", size_id as "size_id?", user_id as "user_id?"
+               from changed left join granted on true"#,
+            drop_id,
+            &moved_ids,
+            &available_deltas,
+            &held_deltas,
+            &size_ids,
+            &user_ids,
+            expires_at,
+            created_at
+        );
+        for row in rows.fetch_all(self.transaction.connection()).await? {
+            self.version = Some(row.version);
+            if let (Some(id), Some(size_id), Some(user_id)) = (row.id, row.size_id, row.user_id) {
+                let (size, status) = (self.label(size_id), ReservationStatus::Active);
+                let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
+                self.tell(reservation.clone(), None);
+                reservations.insert(user_id, reservation);
+            }
+        }
+        Ok(reservations)
+    }
+
+    /// Ends the transaction: commits what was written, and publishes it after the COMMIT. One that is dropped instead rolls
     /// back, and takes its connection with it.
-    pub(super) async fn settle(mut self) -> Result<(), Failure> {
-        let Some(reason) = self.reason else {
-            // Nothing to write. Waiting for the end frees the lock before the answers go out; if it fails, the
+    pub(super) async fn commit(self) -> Result<(), Failure> {
+        let (Some(version), Some(reason)) = (self.version, self.reason) else {
+            // Nothing to keep. Waiting for the end frees the lock before the answers go out; if it fails, the
             // connection is closed, and the lock is free all the same.
             let _ = self.transaction.rollback().await;
             return Ok(());
         };
-        let version = self.write().await?;
         let reservations = || self.told.iter().map(|(reservation, _)| reservation);
         let is_active = |reservation: &&Reservation| reservation.status == ReservationStatus::Active;
         let change = StockChange {
@@ -258,32 +301,6 @@ impl LockedDrop {
             self.state.feed.send_to(user_id, || Frame::Reservation { reservation, purchase });
         }
         Ok(())
-    }
-
-    /// Writes what was noted to the shelf; returns the drop's new version.
-    async fn write(&mut self) -> Result<i64, sqlx::Error> {
-        let moved = self.shelf.iter().filter(|shelf| shelf.available_delta != 0 || shelf.held_delta != 0);
-        let mut size_ids = vec![];
-        let (mut available_deltas, mut held_deltas) = (vec![], vec![]);
-        for shelf in moved {
-            size_ids.push(shelf.id);
-            available_deltas.push(shelf.available_delta);
-            held_deltas.push(shelf.held_delta);
-        }
-        let version = sqlx::query_scalar!(
-            "with moved as (
-                 update drop_sizes s
-                 set available_stock = s.available_stock + m.available, held_stock = s.held_stock + m.held
-                 from unnest($2::bigint[], $3::integer[], $4::integer[]) as m (size_id, available, held)
-                 where s.id = m.size_id
-             )
-             update drops set version = version + 1 where id = $1 returning version",
-            self.id,
-            &size_ids,
-            &available_deltas,
-            &held_deltas
-        );
-        version.fetch_one(self.transaction.connection()).await
     }
 }
 

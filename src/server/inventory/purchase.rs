@@ -1,7 +1,7 @@
 use super::{
     LockedDrop,
     combine::{self, Order, Outcome},
-    standing::{Latest, Standings, leave_active},
+    standing::{Latest, Standings},
 };
 use crate::{
     domain::{self, Purchaser, Reason, ReservationStatus, User},
@@ -120,15 +120,22 @@ async fn insert(
         return Ok(HashMap::new());
     }
     let reservation_ids: Vec<i64> = held.iter().map(|(latest, _)| latest.reservation.id).collect();
-    leave_active(drop, &reservation_ids, ReservationStatus::Completed).await?;
     let size_ids: Vec<i64> = held.iter().map(|(latest, _)| latest.size_id).collect();
     let user_ids: Vec<i64> = held.iter().map(|(_, purchaser)| purchaser.id).collect();
     let (drop_id, price_cents, created_at) = (drop.id, drop.price_cents, drop.now);
+    // The conditional UPDATE is a reservation's one way out of `active`; what it leaves has no purchase, which below is an
+    // error.
     let rows = sqlx::query!(
-        "insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents, created_at)
+        "with completed as (
+             update reservations set status = 'completed', settled_at = $6
+             where id = any($4) and status = 'active' and expires_at > $6
+             returning id
+         )
+         insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents, created_at)
          select $1, size_id, user_id, reservation_id, $5, $6
          from unnest($2::bigint[], $3::bigint[], $4::bigint[]) with ordinality
              as sold (size_id, user_id, reservation_id, position)
+         join completed on completed.id = reservation_id
          order by position
          returning id, reservation_id",
         drop_id,

@@ -1,7 +1,7 @@
 use super::{
     LockedDrop,
     combine::{self, Order, Outcome},
-    standing::{Standings, leave_active},
+    standing::Standings,
 };
 use crate::{
     domain::{Reason, Reservation, ReservationStatus},
@@ -55,7 +55,26 @@ pub(super) async fn cancel(
             _ => Err(DropError::NoActiveReservation),
         });
     }
-    leave_active(drop, &cancelled, ReservationStatus::Cancelled).await?;
+    leave_active(drop, &cancelled).await?;
     let outcomes = outcomes.into_iter();
     Ok(outcomes.map(|outcome| outcome.map(|reservation| Released { reservation, new_stock: 0 })).collect())
+}
+
+/// Writes that reservations are cancelled. What the conditional UPDATE did not change is an error, which rolls the batch
+/// back, so that stock moves for rows that changed and for no others.
+async fn leave_active(drop: &mut LockedDrop, reservation_ids: &[i64]) -> Result<(), sqlx::Error> {
+    if reservation_ids.is_empty() {
+        return Ok(());
+    }
+    let now = drop.now;
+    let left = sqlx::query!(
+        "update reservations set status = 'cancelled', settled_at = $2
+         where id = any($1) and status = 'active' and expires_at > $2",
+        reservation_ids,
+        now
+    );
+    match left.execute(drop.connection()).await?.rows_affected() {
+        changed if changed == reservation_ids.len() as u64 => Ok(()),
+        _ => Err(sqlx::Error::RowNotFound),
+    }
 }

@@ -3,11 +3,7 @@ use super::{
     combine::{self, Order, Outcome},
     standing::Standings,
 };
-use crate::{
-    domain::{Reason, Reservation, ReservationStatus},
-    error::DropError,
-    server::AppState,
-};
+use crate::{domain::Reservation, error::DropError, server::AppState};
 use std::collections::HashMap;
 
 /// A reservation that the caller holds now.
@@ -45,41 +41,48 @@ pub(crate) async fn reserve(
     combine::ask(state, drop_id, user_id, size, |queues| &mut queues.reserves).await
 }
 
-/// Grants in the order of arrival while stock lasts.
-pub(super) async fn grant(
+/// Grants in the order of arrival while stock lasts; to be written with everything else.
+pub(super) fn decide(
     drop: &mut LockedDrop,
     standings: &Standings,
     orders: &[Reserve],
-) -> Result<Vec<Result<Granted, DropError>>, sqlx::Error> {
-    let mut decisions = vec![];
-    let (mut user_ids, mut size_ids) = (vec![], vec![]);
-    for order in orders {
-        let decision = decide(drop, standings, order);
-        if let Ok(Decision::Grant { size_id }) = decision {
-            drop.move_stock(size_id, -1, 1, Reason::Reserved);
-            user_ids.push(order.user_id);
-            size_ids.push(size_id);
+) -> Vec<Result<Decision, DropError>> {
+    let decide = |order| {
+        let decision = decide_one(drop, standings, order)?;
+        if let Decision::Grant { size_id } = decision {
+            drop.grant(order.user_id, size_id);
         }
-        decisions.push(decision);
-    }
-    let mut granted = insert(drop, &user_ids, &size_ids).await?;
+        Ok(decision)
+    };
+    orders.iter().map(decide).collect()
+}
+
+/// What everyone is told, with the reservations that were written.
+pub(super) fn outcomes(
+    orders: &[Reserve],
+    decisions: Vec<Result<Decision, DropError>>,
+    mut written: HashMap<i64, Reservation>,
+) -> Result<Vec<Result<Granted, DropError>>, sqlx::Error> {
     let outcome_of = |(order, decision): (&Reserve, Result<Decision, DropError>)| {
         let (reservation, was_held) = match decision {
             Err(refusal) => return Ok(Err(refusal)),
             Ok(Decision::Held(reservation)) => (reservation, true),
-            Ok(Decision::Grant { .. }) => (granted.remove(&order.user_id).ok_or(sqlx::Error::RowNotFound)?, false),
+            Ok(Decision::Grant { .. }) => (written.remove(&order.user_id).ok_or(sqlx::Error::RowNotFound)?, false),
         };
         Ok(Ok(Granted { reservation, new_stock: 0, was_held }))
     };
     std::iter::zip(orders, decisions).map(outcome_of).collect()
 }
 
-enum Decision {
+/// What becomes of a wish.
+pub(super) enum Decision {
+    /// They have one already.
     Held(Reservation),
+    /// They get one of this size.
     Grant { size_id: i64 },
 }
 
-fn decide(drop: &LockedDrop, standings: &Standings, order: &Reserve) -> Result<Decision, DropError> {
+fn decide_one(drop: &LockedDrop, standings: &Standings, order: &Reserve) -> Result<Decision, DropError> {
     let standing = standings.get(&order.user_id).ok_or(DropError::Unauthorized)?;
     if let Some(held) = standing.held(drop.now) {
         return Ok(Decision::Held(held.reservation.clone()));
@@ -112,37 +115,4 @@ fn choose(drop: &LockedDrop, label: Option<&str>) -> Result<i64, DropError> {
         },
     };
     if shelf.size.available_stock > 0 { Ok(shelf.id) } else { Err(DropError::SoldOut) }
-}
-
-/// Writes reservations; returns them by their user.
-async fn insert(
-    drop: &mut LockedDrop,
-    user_ids: &[i64],
-    size_ids: &[i64],
-) -> Result<HashMap<i64, Reservation>, sqlx::Error> {
-    if user_ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let (drop_id, created_at, expires_at) = (drop.id, drop.now, drop.reserved_until());
-    let rows = sqlx::query!(
-        "insert into reservations (drop_id, size_id, user_id, expires_at, created_at)
-         select $1, size_id, user_id, $4, $5
-         from unnest($2::bigint[], $3::bigint[]) with ordinality as granted (size_id, user_id, position) order by position
-         returning id, user_id, size_id",
-        drop_id,
-        size_ids,
-        user_ids,
-        expires_at,
-        created_at
-    );
-    let rows = rows.fetch_all(drop.connection()).await?;
-    let mut granted = HashMap::new();
-    for row in rows {
-        let (id, user_id, status) = (row.id, row.user_id, ReservationStatus::Active);
-        let size = drop.label(row.size_id);
-        let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
-        drop.tell(reservation.clone(), None);
-        granted.insert(user_id, reservation);
-    }
-    Ok(granted)
 }

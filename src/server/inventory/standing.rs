@@ -64,27 +64,3 @@ pub(super) async fn standings(drop: &mut LockedDrop, user_ids: &[i64]) -> Result
     });
     Ok(standings.collect())
 }
-
-/// Moves reservations out of `active`, each at most once: the one transition of each is this conditional UPDATE. What it
-/// did not change is an error, which rolls the batch back, so that stock moves for rows that changed and for no others.
-pub(super) async fn leave_active(
-    drop: &mut LockedDrop,
-    reservation_ids: &[i64],
-    status: ReservationStatus,
-) -> Result<(), sqlx::Error> {
-    if reservation_ids.is_empty() {
-        return Ok(());
-    }
-    let now = drop.now;
-    let left = sqlx::query!(
-        "update reservations set status = $2, settled_at = $3
-         where id = any($1) and status = 'active' and expires_at > $3",
-        reservation_ids,
-        status as ReservationStatus,
-        now
-    );
-    match left.execute(drop.connection()).await?.rows_affected() {
-        changed if changed == reservation_ids.len() as u64 => Ok(()),
-        _ => Err(sqlx::Error::RowNotFound),
-    }
-}
