@@ -121,7 +121,8 @@ pub(crate) fn write_request(into: &mut Vec<u8>, line: &str, headers: &[(&str, &s
 
 /// Where a mark is.
 pub(crate) fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
-    bytes.windows(mark.len()).position(|window| window == mark)
+    // The first byte decides for nearly all of them, without a call.
+    bytes.windows(mark.len()).position(|window| window[0] == mark[0] && window == mark)
 }
 
 fn status(head: &[u8]) -> Option<u16> {

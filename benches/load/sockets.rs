@@ -44,7 +44,8 @@ const SOCKETS_PER_ADDRESS: usize = 2_000;
 /// Room for a frame about stock; the first snapshot makes it grow.
 const BUFFER_BYTES: usize = 1024;
 
-/// The target: flush to last socket, and server memory of a socket.
+/// The target, from so many sockets on: flush to last socket, and server memory of a socket.
+pub(crate) const TARGET_SOCKETS: usize = 10_000;
 pub(crate) const MOST_P99_MS: f64 = 150.0;
 pub(crate) const MOST_BYTES: f64 = 8.0 * 1024.0;
 
