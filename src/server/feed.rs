@@ -1,18 +1,17 @@
 //! Committed change -> catalog -> one frame -> every socket.
 
-use super::catalog::Catalog;
+use super::{AppState, Shared, catalog::Catalog};
 use crate::domain::Frame;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{sync::broadcast, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use tokio_util::sync::CancellationToken;
 
 /// At most 20 flushes a second: faster than an eye follows a number, and a bound on what a socket costs.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
@@ -59,21 +58,6 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Sends what changes in the catalog, the first change at once and what follows in intervals, latest value wins.
-    pub(crate) async fn run(self: Arc<Self>, catalog: Arc<Catalog>, shutdown: CancellationToken) {
-        while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
-            let next = Instant::now() + FLUSH_INTERVAL;
-            let frames = catalog.flush();
-            // Before they are sent: whoever subscribes too late for them must get a snapshot that has them.
-            self.flushes.fetch_add(1, Ordering::SeqCst);
-            for frame in frames {
-                // Nobody listening is no error.
-                let _ = self.everyone.send(encode(&frame));
-            }
-            tokio::time::sleep_until(next).await;
-        }
-    }
-
     /// The catalog as the first frame of a socket that has already subscribed. It is encoded once for all that connect
     /// between two flushes; what it lacks comes with the next.
     pub(crate) fn snapshot(&self, catalog: &Catalog) -> Utf8Bytes {
@@ -126,6 +110,23 @@ impl Feed {
         if by_user.get(&user_id).is_some_and(|channel| channel.receiver_count() == 0) {
             by_user.remove(&user_id);
         }
+    }
+}
+
+/// Sends what changes in the catalog until the shutdown: the first change at once and what follows in intervals, latest
+/// value wins.
+pub(crate) async fn run(state: AppState) {
+    let Shared { catalog, feed, shutdown, .. } = &*state;
+    while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
+        let next = Instant::now() + FLUSH_INTERVAL;
+        let frames = catalog.flush();
+        // Before they are sent: whoever subscribes too late for them must get a snapshot that has them.
+        feed.flushes.fetch_add(1, Ordering::SeqCst);
+        for frame in frames {
+            // Nobody listening is no error.
+            let _ = feed.everyone.send(encode(&frame));
+        }
+        tokio::time::sleep_until(next).await;
     }
 }
 

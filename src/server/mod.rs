@@ -39,6 +39,7 @@ use session::SessionKey;
 use sqlx::PgPool;
 use std::{
     error::Error,
+    ops::Deref,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -66,27 +67,38 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a start waits for the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What every request shares; cheap to clone.
+/// What every request shares. A clone is one counter, which matters where each request makes several.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The parts of [`AppState`].
+pub struct Shared {
     /// What the process was told from outside.
-    pub config: Arc<Config>,
+    pub config: Config,
     /// Signs sessions.
     pub session_key: SessionKey,
     /// Connections to PostgreSQL, the single source of truth.
     pub pool: PgPool,
     /// Every drop, in memory.
-    pub catalog: Arc<Catalog>,
+    pub catalog: Catalog,
     /// What `GET /api/drops` answers.
-    pub listing: Arc<ListingCache>,
+    pub listing: ListingCache,
     /// Where requests for the same drop meet.
-    pub combiner: Arc<Combiner>,
+    pub combiner: Combiner,
     /// The way to the sockets.
-    pub feed: Arc<Feed>,
+    pub feed: Feed,
     /// Wakes the sweeper.
-    pub expiry: Arc<ExpiryTimer>,
+    pub expiry: ExpiryTimer,
     /// Where the pages' files are.
-    pub leptos: Arc<LeptosOptions>,
+    pub leptos: LeptosOptions,
     /// Cancelled when the process is told to stop.
     pub shutdown: CancellationToken,
     /// The sockets that a stop waits for.
@@ -100,24 +112,24 @@ impl AppState {
         catalog.reconcile(&pool).await?;
         // What it is loaded with is in every snapshot.
         catalog.flush();
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             session_key: SessionKey::load(&config.session_key, &pool).await?,
-            combiner: Arc::new(Combiner::new(config.strategy)),
-            config: Arc::new(config),
+            combiner: Combiner::new(config.strategy),
+            config,
             pool,
-            catalog: Arc::new(catalog),
-            listing: Arc::default(),
-            feed: Arc::default(),
-            expiry: Arc::default(),
-            leptos: Arc::new(get_configuration(None)?.leptos_options),
+            catalog,
+            listing: ListingCache::default(),
+            feed: Feed::default(),
+            expiry: ExpiryTimer::default(),
+            leptos: get_configuration(None)?.leptos_options,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        })
+        })))
     }
 
     /// Starts what runs beside requests, until the shutdown: the feed, the sweeper and the reconciliation.
     pub fn spawn_jobs(&self) {
-        self.tasks.spawn(self.feed.clone().run(self.catalog.clone(), self.shutdown.clone()));
+        self.tasks.spawn(feed::run(self.clone()));
         self.tasks.spawn(expiry::run(self.clone()));
         self.tasks.spawn(reconcile(self.clone()));
         self.tasks.spawn(report(self.clone()));

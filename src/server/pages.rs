@@ -97,7 +97,7 @@ async fn page(State(state): State<AppState>, request: Request) -> Response {
         }
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     };
-    let document = move || shell((*options).clone(), first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
+    let document = move || shell(options.clone(), first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
     render_app_async_with_context(context, document)(request).await
 }
 
