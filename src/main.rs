@@ -1,8 +1,13 @@
 //! The server's binary: read the configuration, run the shop.
 
+use mimalloc::MiMalloc;
 use sneakdrop::server::{config::Config, run};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+
+/// In the profile of a rush, an eighth of all the time was spent in the system's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
