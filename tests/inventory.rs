@@ -746,14 +746,89 @@ async fn the_database_itself_refuses_to_oversell(db: PgPool) {
         (format!("update reservations set status = 'expired' where id = {held}"), "reservations_settled_once"),
         (format!("update reservations set settled_at = now() where id = {held}"), "reservations_settled_once"),
     ] {
-        let outcome = sqlx::query(sqlx::AssertSqlSafe(attack.clone())).execute(&db).await;
-        let refused_by = match &outcome {
-            Err(sqlx::Error::Database(error)) => error.constraint(),
-            _ => None,
-        };
-        assert!(refused_by == Some(constraint), "{attack}: {outcome:?}");
+        is_refused_by(&db, &attack, constraint).await;
     }
     shop.close().await;
+}
+
+#[sqlx::test]
+async fn what_is_referred_to_stays_and_is_what_it_was(db: PgPool) {
+    let shop = without_jobs(&db).await;
+    let drop_id = shop.open_drop(3).await;
+    let [alice, bob] = [shop.sign_in("alice").await, shop.sign_in("bob").await];
+    shop.reserve(&alice, drop_id).await.expect(201);
+    shop.purchase(&alice, drop_id).await.expect(200);
+    let held = shop.reserve(&alice, drop_id).await.expect(201).reservation_id();
+    let buy_for_bob = format!(
+        "insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents)
+         select drop_id, size_id, {}, id, 1 from reservations where id = {held}",
+        bob.id
+    );
+    for (attack, constraint) in [
+        ("delete from users", "reservations_user_exists"),
+        ("delete from drops", "reservations_size_of_drop"),
+        ("delete from drop_sizes", "reservations_size_of_drop"),
+        ("delete from reservations", "purchases_of_reservation"),
+        (buy_for_bob.as_str(), "purchases_of_reservation"),
+    ] {
+        is_refused_by(&db, attack, constraint).await;
+    }
+    for attack in [
+        "update reservations set user_id = user_id + 1",
+        "update purchases set reservation_id = reservation_id + 1",
+        "update drop_sizes set drop_id = drop_id + 1",
+        "truncate users cascade",
+        "truncate reservations",
+    ] {
+        let outcome = sqlx::raw_sql(attack).execute(&db).await;
+        let code = outcome.as_ref().err().and_then(|error| error.as_database_error()?.code());
+        assert!(code.is_some_and(|code| code == "23000"), "{attack}: {outcome:?}");
+    }
+    // Nobody refers to bob.
+    sqlx::raw_sql("delete from users where username = 'bob'").execute(&db).await.expect("deleted");
+    shop.reserve(&bob, drop_id).await.refuses(401, "unauthorized");
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn a_user_is_never_deleted_while_somebody_refers_to_them(db: PgPool) {
+    let shop = without_jobs(&db).await;
+    let drop_id = shop.open_drop(3).await;
+    let [alice, bob] = [shop.sign_in("alice").await, shop.sign_in("bob").await];
+    let refer = |person: &Person| {
+        format!(
+            "insert into reservations (drop_id, size_id, user_id, expires_at, status, settled_at)
+             select drop_id, id, {}, now(), 'expired', now() from drop_sizes where drop_id = {drop_id}",
+            person.id
+        )
+    };
+    let delete = |person: &Person| format!("delete from users where id = {}", person.id);
+    for (first, second) in [(refer(&alice), delete(&alice)), (delete(&bob), refer(&bob))] {
+        let mut transaction = db.begin().await.expect("a transaction");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(first)).execute(&mut *transaction).await.expect("nobody is in the way");
+        let refused = tokio::spawn({
+            let db = db.clone();
+            async move { is_refused_by(&db, &second, "reservations_user_exists").await }
+        });
+        until("the second waits for the first", async || {
+            let waiting = "select count(*) from pg_stat_activity
+                           where datname = current_database() and wait_event_type = 'Lock'";
+            (number(&db, waiting).await > 0).then_some(())
+        })
+        .await;
+        transaction.commit().await.expect("a commit");
+        refused.await.expect("it is refused");
+    }
+    shop.close().await;
+}
+
+async fn is_refused_by(db: &PgPool, attack: &str, constraint: &str) {
+    let outcome = sqlx::raw_sql(sqlx::AssertSqlSafe(attack.to_owned())).execute(db).await;
+    let refused_by = match &outcome {
+        Err(sqlx::Error::Database(error)) => error.constraint(),
+        _ => None,
+    };
+    assert!(refused_by == Some(constraint), "{attack}: {outcome:?}");
 }
 
 /// A shop whose sweeper never runs.
