@@ -281,6 +281,7 @@ impl Catalog {
         );
         let buyers = bounded(buyers.fetch_all(loan.connection())).await?;
         loan.rollback().await.map_err(fault)?;
+        loan.give_back();
         let mut purchasers: BTreeMap<i64, Vec<Purchaser>> = BTreeMap::new();
         for row in purchases {
             let (purchase_id, purchased_at) = (row.purchase_id, row.created_at);

@@ -1,12 +1,14 @@
 //! The pool, its time limits, and what PostgreSQL's errors mean to us.
 
-use crate::error::DropError;
+use crate::{error::DropError, server::inventory};
+use futures_util::TryStreamExt;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
+    AssertSqlSafe, Connection, Either, PgConnection, PgPool, Postgres,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use std::{
+    mem::take,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -25,8 +27,9 @@ const FRESH: Duration = Duration::from_secs(1);
 const SESSION_LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
 
-/// Our statements find a few rows each: compiling them costs more than running them.
-const SESSION_PLANS: [(&str, &str); 1] = [("jit", "off")];
+/// Our statements find a few rows each: compiling them costs more than running them, and so does planning them anew for each
+/// user.
+const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// How often one of our sessions forgets its plans. PostgreSQL keeps a plan until statistics are gathered, up to minutes
 /// later; one that was made while a table was all but empty reads the whole of it, and a rush fills it within seconds. A
@@ -45,12 +48,19 @@ fn is_replanning_due() -> bool {
     is_due
 }
 
-/// The pool; connects when first used, and again by itself after the database was away.
+/// The pool; connects when first used, and again by itself after the database was away. The schema must be current: each
+/// session prepares the statements that a batch runs by their names.
 pub fn pool(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(AssertSqlSafe(inventory::PREPARED.join(";"))).execute(connection).await?;
+                Ok(())
+            })
+        })
         .before_acquire(|connection, idle| {
             Box::pin(async move {
                 if idle.idle_for > FRESH {
@@ -64,8 +74,7 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
 
 /// A connection on loan from the pool.
 ///
-/// It goes back only in words: [`give_back`](Self::give_back), [`commit`](Self::commit) or [`rollback`](Self::rollback).
-/// One that is dropped is in the middle of something, perhaps on a line that went silent; it is closed on the spot, and
+/// It goes back only in words, by [`give_back`](Self::give_back). One that is dropped is in the middle of something, perhaps on a line that went silent; it is closed on the spot, and
 /// PostgreSQL rolls back what it had begun. The pool's own way, asking such a connection whether it is well, would wait
 /// for its answer forever and keep its place.
 pub(crate) struct Loan(Option<PoolConnection<Postgres>>);
@@ -83,20 +92,25 @@ impl Loan {
         Ok(loan)
     }
 
-    /// Borrows a connection and opens a transaction on it that begins with a drop's lock, all in one round trip; `Ok(None)`
-    /// when there is no such drop, or when `wait` is not and someone else has the lock.
-    pub(crate) async fn begin_with_lock(pool: &PgPool, drop_id: i64, wait: bool) -> Result<Option<Self>, sqlx::Error> {
-        let mut loan = Self::take(pool).await?;
+    /// Opens a transaction and runs its first statements, all in one round trip; returns the rows of each statement, of the
+    /// one that opens the transaction among them.
+    pub(crate) async fn begin_with(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
         let discard = if is_replanning_due() { "discard plans; " } else { "" };
-        let skip = if wait { "" } else { " skip locked" };
-        let begin = format!("{discard}begin; select id from drops where id = {drop_id} for no key update{skip}");
-        // A number and words of ours.
-        let locked = sqlx::raw_sql(AssertSqlSafe(begin)).execute(loan.connection()).await?.rows_affected();
-        if locked == 0 {
-            loan.rollback().await?;
-            return Ok(None);
+        self.run(&format!("{discard}begin; {statements}")).await
+    }
+
+    /// Runs statements in one round trip, and returns the rows of each. Nothing may be in them but numbers, moments and
+    /// words of ours: they have no parameters.
+    pub(crate) async fn run(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
+        let mut results = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_many(self.connection());
+        let (mut all, mut rows) = (vec![], vec![]);
+        while let Some(result) = results.try_next().await? {
+            match result {
+                Either::Right(row) => rows.push(row),
+                Either::Left(_) => all.push(take(&mut rows)),
+            }
         }
-        Ok(Some(loan))
+        Ok(all)
     }
 
     /// Borrows a connection and opens a transaction that reads, whose statements all see the same moment.
@@ -112,17 +126,13 @@ impl Loan {
     }
 
     /// Ends the transaction and keeps what it did.
-    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("commit").execute(self.connection()).await?;
-        self.give_back();
-        Ok(())
+    pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        self.run("commit").await.map(drop)
     }
 
     /// Ends a transaction that wrote nothing.
-    pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("rollback").execute(self.connection()).await?;
-        self.give_back();
-        Ok(())
+    pub(crate) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        self.run("rollback").await.map(drop)
     }
 
     /// Returns a connection on which nothing is under way.
@@ -156,7 +166,7 @@ pub(crate) async fn bounded<T>(queries: impl Future<Output = Result<T, sqlx::Err
 /// A fault of the database as the caller may know it; the log keeps the cause. Constraints are told by their name.
 pub(crate) fn fault(error: sqlx::Error) -> DropError {
     let known = match error.as_database_error().and_then(|error| error.constraint()) {
-        Some("reservations_user_exists" | "purchases_user_exists") => Some(DropError::Unauthorized),
+        Some("reservations_user_exists") => Some(DropError::Unauthorized),
         Some("drop_sizes_available_within_total") => Some(DropError::SoldOut),
         Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after the start")),
         _ => is_passing(&error).then_some(DropError::Unavailable),

@@ -36,7 +36,7 @@ use leptos::config::{LeptosOptions, get_configuration};
 use listing::ListingCache;
 use serde_json::json;
 use session::SessionKey;
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool, migrate::MigrateError, postgres::PgConnectOptions};
 use std::{
     error::Error,
     ops::Deref,
@@ -138,8 +138,8 @@ impl AppState {
 
 /// Runs the shop until the process is told to stop.
 pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    migrate(&config.database).await?;
     let pool = database::pool(config.database.clone());
-    migrate(&pool).await?;
     let (listen, seed) = (config.listen, config.seed);
     let state = AppState::load(config, pool.clone()).await?;
     if seed {
@@ -243,13 +243,14 @@ async fn guard(request: Request, next: Next) -> Response {
 
 /// Waits for the database and brings its schema up to date. Several nodes may do so at once: a lock in the database
 /// lets one after the other.
-async fn migrate(pool: &PgPool) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn migrate(database: &PgConnectOptions) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let attempt = async || sqlx::migrate!().run(&mut PgConnection::connect_with(database).await?).await;
     let migrated = async {
         let mut retry = interval(Duration::from_secs(1));
         loop {
             retry.tick().await;
-            match sqlx::migrate!().run(pool).await {
-                Err(sqlx::migrate::MigrateError::Execute(error)) if database::is_passing(&error) => {
+            match attempt().await {
+                Err(MigrateError::Execute(error)) if database::is_passing(&error) => {
                     tracing::warn!(%error, "waiting for the database");
                 }
                 outcome => return outcome,

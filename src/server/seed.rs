@@ -82,6 +82,7 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
         inventory::insert(transaction.connection(), new).await.map_err(fault)?;
     }
     transaction.commit().await.map_err(fault)?;
+    transaction.give_back();
     state.catalog.reconcile(&state.pool).await?;
     tracing::info!(drops = SHELF.len(), "sample data inserted");
     Ok(())

@@ -7,11 +7,10 @@ use super::{
     purchase::{self, Purchase, Purchased},
     release::{self, Release, Released},
     reserve::{self, Granted, Reserve},
-    standing::standings,
 };
 use crate::{
     error::{DropError, Missing},
-    server::AppState,
+    server::{AppState, database::Loan},
 };
 use tokio::time::timeout;
 
@@ -35,15 +34,22 @@ struct Outcomes {
 
 /// Runs a batch to its end and tells every caller. Returns an error when it is not the batch's own, but everyone's who
 /// waits for this drop.
-pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(), DropError> {
-    match attempt(&state, drop_id, &batch).await {
+///
+/// It takes the connection that was kept for it, if there is one, and keeps its own for the next.
+pub(super) async fn run(
+    state: &AppState,
+    drop_id: i64,
+    batch: Batch,
+    kept: &mut Option<Loan>,
+) -> Result<(), DropError> {
+    match attempt(state, drop_id, &batch, kept).await {
         Ok(outcomes) => batch.answer(outcomes),
         Err(Failure::Anyones(cause)) if batch.len() > 1 => {
             // Nothing was committed, and only one of them may be to blame: each on its own.
             tracing::warn!(%cause, drop_id, orders = batch.len(), "a batch failed");
             let mut singles = batch.singles();
             while let Some(single) = singles.next() {
-                if let Err(error) = Box::pin(run(state.clone(), drop_id, single)).await {
+                if let Err(error) = Box::pin(run(state, drop_id, single, kept)).await {
                     singles.for_each(|single| single.refuse(&error));
                     return Err(error);
                 }
@@ -63,25 +69,26 @@ pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(
     Ok(())
 }
 
-async fn attempt(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outcomes, Failure> {
-    timeout(TRANSACTION_TIMEOUT, transact(state, drop_id, batch)).await.unwrap_or_else(|_| {
+async fn attempt(state: &AppState, drop_id: i64, batch: &Batch, kept: &mut Option<Loan>) -> Result<Outcomes, Failure> {
+    timeout(TRANSACTION_TIMEOUT, transact(state, drop_id, batch, kept)).await.unwrap_or_else(|_| {
         tracing::error!(drop_id, "a batch did not end in time");
         Err(Failure::Everyones(DropError::Unknown))
     })
 }
 
-async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outcomes, Failure> {
+async fn transact(state: &AppState, drop_id: i64, batch: &Batch, kept: &mut Option<Loan>) -> Result<Outcomes, Failure> {
     let user_ids = batch.user_ids();
-    let Some(mut drop) = LockedDrop::enter(state, drop_id, Entrant::Users(&user_ids)).await? else {
+    let entrant = Entrant::Users(&user_ids);
+    let Some((mut drop, mut standings)) = LockedDrop::enter(state, drop_id, entrant, kept.take()).await? else {
         return Err(Failure::Everyones(DropError::NotFound(Missing::Drop)));
     };
-    let mut standings = standings(&mut drop, &user_ids).await?;
     let released = release::cancel(&mut drop, &mut standings, &batch.releases).await?;
     let purchased = purchase::sell(&mut drop, &mut standings, &batch.purchases).await?;
     let decisions = reserve::decide(&mut drop, &standings, &batch.reserves);
-    let granted = reserve::outcomes(&batch.reserves, decisions, drop.write().await?)?;
     let new_stock = drop.available();
-    drop.commit().await?;
+    let made;
+    (made, *kept) = drop.commit().await?;
+    let granted = reserve::outcomes(&batch.reserves, decisions, made);
     let outcomes = Outcomes { released, purchased, granted, new_stock };
     if let Some(granted) = outcomes.granted.iter().flatten().find(|granted| !granted.was_held) {
         state.expiry.expect(granted.reservation.expires_at);

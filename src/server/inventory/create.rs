@@ -42,6 +42,7 @@ pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop
         let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
         let drop = insert(transaction.connection(), new).await.map_err(fault)?;
         transaction.commit().await.map_err(commit_fault)?;
+        transaction.give_back();
         state.catalog.insert(drop.clone());
         Ok(drop)
     })

@@ -1,6 +1,9 @@
 //! A drop under its lock: the frame that every change of stock takes place in.
 
-use super::StockChange;
+use super::{
+    StockChange,
+    standing::{self, Standings},
+};
 use crate::{
     domain::{Frame, Purchase, Purchaser, Reason, Reservation, ReservationStatus, Size},
     error::DropError,
@@ -10,8 +13,8 @@ use crate::{
     },
 };
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
-use std::{collections::HashMap, mem::take};
+use sqlx::{FromRow, PgConnection, postgres::PgRow};
+use std::{collections::HashMap, fmt::Display};
 
 /// How many lapsed reservations one transaction gives back, besides those of its own users. It bounds how long it holds
 /// the lock.
@@ -32,11 +35,9 @@ pub(super) struct LockedDrop {
     reason: Option<Reason>,
     /// Users with the sizes that they get a pair of.
     grants: Vec<(i64, i64)>,
-    /// Reservations that this transaction made or settled, for their holders.
+    /// Reservations that this transaction settled, for their holders.
     told: Vec<(Reservation, Option<Purchase>)>,
     purchasers: Vec<Purchaser>,
-    /// The drop's new version, once all was written.
-    version: Option<i64>,
 }
 
 /// A size as it stands in this transaction, and how the transaction has moved it.
@@ -80,27 +81,103 @@ pub(super) enum Entrant<'a> {
     Sweeper,
 }
 
+/// The drop and its sizes. A statement of its own, as the one that waited for the lock sees the database as it was before.
+pub(super) const SHELF: &str = "prepare shelf (bigint) as
+    select d.price_cents, d.limit_per_user, d.starts_at, d.ends_at, clock_timestamp() as now,
+           -- The first to lapse, and not whether any has: that plan would read all of them when none has.
+           (select expires_at from reservations where drop_id = $1 and status = 'active'
+            order by expires_at limit 1) as first_to_lapse,
+           s.id, s.label, s.total_stock, s.available_stock, s.held_stock
+    from drops d join drop_sizes s on s.drop_id = d.id
+    where d.id = $1 order by s.position";
+
+#[derive(FromRow)]
+struct ShelfRow {
+    price_cents: i32,
+    limit_per_user: Option<i32>,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+    first_to_lapse: Option<DateTime<Utc>>,
+    id: i64,
+    label: String,
+    total_stock: i32,
+    available_stock: i32,
+    held_stock: i32,
+}
+
+/// Pairs that are set aside, the shelf, and the drop's new version.
+pub(super) const WRITE: &str = "prepare write
+    (bigint, bigint[], integer[], integer[], bigint[], bigint[], timestamptz, timestamptz) as
+    with moved as (
+        update drop_sizes s
+        set available_stock = s.available_stock + m.available, held_stock = s.held_stock + m.held
+        from unnest($2, $3, $4) as m (size_id, available, held)
+        where s.id = m.size_id
+    ), granted as (
+        insert into reservations (drop_id, size_id, user_id, expires_at, created_at)
+        select $1, size_id, user_id, $7, $8
+        from unnest($5, $6) with ordinality as noted (size_id, user_id, position)
+        order by position
+        returning id, size_id, user_id
+    ), changed as (
+        update drops set version = version + 1 where id = $1 returning version
+    )
+    select version, granted.id, size_id, user_id from changed left join granted on true";
+
+#[derive(FromRow)]
+struct WrittenRow {
+    version: i64,
+    id: Option<i64>,
+    size_id: Option<i64>,
+    user_id: Option<i64>,
+}
+
+/// The drop's new version, and its new reservations with their sizes and users.
+struct Written {
+    version: i64,
+    granted: Vec<(i64, i64, i64)>,
+}
+
+impl Written {
+    fn read(results: Vec<Vec<PgRow>>) -> Result<Self, sqlx::Error> {
+        let rows: Vec<_> = results.iter().flatten().map(WrittenRow::from_row).collect::<Result<_, _>>()?;
+        let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.version;
+        let granted = rows.into_iter().filter_map(|row| Some((row.id?, row.size_id?, row.user_id?)));
+        Ok(Self { version, granted: granted.collect() })
+    }
+}
+
 impl LockedDrop {
-    /// Opens a transaction on the drop; `Ok(None)` when there is none, or none that is free for a sweeper.
+    /// Opens a transaction on the drop, and tells where the users who enter stand in it; `Ok(None)` when there is no such
+    /// drop, or none that is free for a sweeper. It runs on the connection that was kept, if there is one.
     pub(super) async fn enter(
         state: &AppState,
         drop_id: i64,
         entrant: Entrant<'_>,
-    ) -> Result<Option<Self>, sqlx::Error> {
-        let wait = matches!(entrant, Entrant::Users(_));
-        let Some(mut transaction) = Loan::begin_with_lock(&state.pool, drop_id, wait).await? else { return Ok(None) };
-        // A statement of its own, as the one that waited for the lock sees the database as it was before.
-        let rows = sqlx::query!(
-            // The first to lapse, and not whether any has: that plan would read all of them when none has.
-            r#"select d.price_cents, d.limit_per_user, d.starts_at, d.ends_at, clock_timestamp() as "now!",
-                      (select expires_at from reservations where drop_id = $1 and status = 'active'
-                       order by expires_at limit 1) as first_to_lapse,
-                      s.id, s.label, s.total_stock, s.available_stock, s.held_stock
-               from drops d join drop_sizes s on s.drop_id = d.id
-               where d.id = $1 order by s.position"#,
-            drop_id
+        kept: Option<Loan>,
+    ) -> Result<Option<(Self, Standings)>, sqlx::Error> {
+        let (user_ids, skip) = match entrant {
+            Entrant::Users(user_ids) => (user_ids, ""),
+            Entrant::Sweeper => (&[][..], "skip locked"),
+        };
+        let statements = format!(
+            "select id from drops where id = {drop_id} for no key update {skip};
+             execute shelf({drop_id}); execute standings({drop_id}, {});",
+            array(user_ids)
         );
-        let rows = rows.fetch_all(transaction.connection()).await?;
+        let mut transaction = match kept {
+            Some(loan) => loan,
+            None => Loan::take(&state.pool).await?,
+        };
+        let results = transaction.begin_with(&statements).await?;
+        let [.., locked, shelf, standings] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
+        if locked.is_empty() {
+            transaction.rollback().await?;
+            transaction.give_back();
+            return Ok(None);
+        }
+        let rows: Vec<_> = shelf.iter().map(ShelfRow::from_row).collect::<Result<_, _>>()?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         let has_lapsed = row.first_to_lapse.is_some_and(|lapses_at| lapses_at <= row.now);
         let mut drop = Self {
@@ -126,20 +203,16 @@ impl LockedDrop {
             grants: vec![],
             told: vec![],
             purchasers: vec![],
-            version: None,
         };
+        let standings = standing::read(&drop, standings)?;
         if has_lapsed {
-            drop.release_lapsed(entrant).await?;
+            drop.release_lapsed(user_ids).await?;
         }
-        Ok(Some(drop))
+        Ok(Some((drop, standings)))
     }
 
     /// Gives back the pairs of this drop's lapsed reservations: those rows, and only those, that the UPDATE changed.
-    async fn release_lapsed(&mut self, entrant: Entrant<'_>) -> Result<(), sqlx::Error> {
-        let first_of = match entrant {
-            Entrant::Users(user_ids) => user_ids,
-            Entrant::Sweeper => &[],
-        };
+    async fn release_lapsed(&mut self, first_of: &[i64]) -> Result<(), sqlx::Error> {
         let lapsed = sqlx::query!(
             r#"update reservations set status = 'expired', settled_at = $2
                where status = 'active' and id in (
@@ -181,13 +254,13 @@ impl LockedDrop {
         self.reason = Some(reason);
     }
 
-    /// Notes a pair that is set aside for a user.
+    /// Notes a pair to be set aside for a user.
     pub(super) fn grant(&mut self, user_id: i64, size_id: i64) {
         self.move_stock(size_id, -1, 1, Reason::Reserved);
         self.grants.push((user_id, size_id));
     }
 
-    /// Notes a reservation that was made or settled, to be told to its holder after the COMMIT.
+    /// Notes a reservation that was settled, to be told to its holder after the COMMIT.
     pub(super) fn tell(&mut self, reservation: Reservation, purchase: Option<Purchase>) {
         self.told.push((reservation, purchase));
     }
@@ -199,8 +272,7 @@ impl LockedDrop {
 
     /// The label of a size.
     pub(super) fn label(&self, size_id: i64) -> String {
-        let shelf = self.shelf.iter().find(|shelf| shelf.id == size_id).expect(SIZE_IS_KNOWN);
-        shelf.size.label.clone()
+        label(&self.shelf, size_id)
     }
 
     /// Pairs that can be reserved.
@@ -213,95 +285,76 @@ impl LockedDrop {
         self.transaction.connection()
     }
 
-    /// Writes what was noted: pairs that are set aside, the shelf, and the drop's new version. Returns the reservations that
-    /// it made, by their users.
-    pub(super) async fn write(&mut self) -> Result<HashMap<i64, Reservation>, sqlx::Error> {
-        let mut reservations = HashMap::new();
-        if self.reason.is_none() {
-            return Ok(reservations);
-        }
-        let mut moved_ids = vec![];
-        let (mut available_deltas, mut held_deltas) = (vec![], vec![]);
-        for shelf in self.shelf.iter().filter(|shelf| shelf.available_delta != 0 || shelf.held_delta != 0) {
-            moved_ids.push(shelf.id);
-            available_deltas.push(shelf.available_delta);
-            held_deltas.push(shelf.held_delta);
-        }
-        let (user_ids, size_ids): (Vec<i64>, Vec<i64>) = take(&mut self.grants).into_iter().unzip();
-        let (drop_id, created_at) = (self.id, self.now);
-        let expires_at = created_at + self.state.config.reservation_ttl;
-        let rows = sqlx::query!(
-            r#"with moved as (
-                   update drop_sizes s
-                   set available_stock = s.available_stock + m.available, held_stock = s.held_stock + m.held
-                   from unnest($2::bigint[], $3::integer[], $4::integer[]) as m (size_id, available, held)
-                   where s.id = m.size_id
-               ), granted as (
-                   insert into reservations (drop_id, size_id, user_id, expires_at, created_at)
-                   select $1, size_id, user_id, $7, $8
-                   from unnest($5::bigint[], $6::bigint[]) with ordinality as noted (size_id, user_id, position)
-                   order by position
-                   returning id, size_id, user_id
-               ), changed as (
-                   update drops set version = version + 1 where id = $1 returning version
-               )
-               select version as "version!", granted.id as "id?", size_id as "size_id?", user_id as "user_id?"
-               from changed left join granted on true"#,
-            drop_id,
-            &moved_ids,
-            &available_deltas,
-            &held_deltas,
-            &size_ids,
-            &user_ids,
-            expires_at,
-            created_at
-        );
-        for row in rows.fetch_all(self.transaction.connection()).await? {
-            self.version = Some(row.version);
-            if let (Some(id), Some(size_id), Some(user_id)) = (row.id, row.size_id, row.user_id) {
-                let (size, status) = (self.label(size_id), ReservationStatus::Active);
-                let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
-                self.tell(reservation.clone(), None);
-                reservations.insert(user_id, reservation);
-            }
-        }
-        Ok(reservations)
-    }
-
-    /// Ends the transaction: commits what was written, and publishes it after the COMMIT. One that is dropped instead rolls
-    /// back, and takes its connection with it.
-    pub(super) async fn commit(self) -> Result<(), Failure> {
-        let (Some(version), Some(reason)) = (self.version, self.reason) else {
+    /// Writes what was noted, commits it, and publishes it after the COMMIT; returns the reservations that were made, by
+    /// their users, and the connection. One that is dropped instead rolls back, and takes its connection with it.
+    pub(super) async fn commit(mut self) -> Result<(HashMap<i64, Reservation>, Option<Loan>), Failure> {
+        let Some(reason) = self.reason else {
             // Nothing to keep. Waiting for the end frees the lock before the answers go out; if it fails, the
             // connection is closed, and the lock is free all the same.
-            let _ = self.transaction.rollback().await;
-            return Ok(());
+            let ended = self.transaction.rollback().await;
+            return Ok((HashMap::new(), ended.is_ok().then_some(self.transaction)));
         };
-        let reservations = || self.told.iter().map(|(reservation, _)| reservation);
-        let is_active = |reservation: &&Reservation| reservation.status == ReservationStatus::Active;
-        let change = StockChange {
+        let expires_at = self.now + self.state.config.reservation_ttl;
+        let write = self.write(expires_at);
+        let written = self.transaction.run(&write).await.and_then(Written::read)?;
+        let made = written.granted.into_iter().map(|(id, size_id, user_id)| Reservation {
+            id,
             drop_id: self.id,
-            version,
+            user_id,
+            size: label(&self.shelf, size_id),
+            status: ReservationStatus::Active,
+            expires_at,
+            created_at: self.now,
+        });
+        let made: HashMap<_, _> = made.map(|reservation| (reservation.user_id, reservation)).collect();
+        if let Err(error) = self.transaction.commit().await {
+            let users = self.told.iter().map(|(reservation, _)| &reservation.user_id).chain(made.keys());
+            users.for_each(|user_id| self.state.feed.resync_user(*user_id));
+            return Err(if is_refusal(&error) { error.into() } else { Failure::Everyones(commit_fault(error)) });
+        }
+        self.state.catalog.apply(StockChange {
+            drop_id: self.id,
+            version: written.version,
             held: self.shelf.iter().map(|shelf| shelf.held).sum(),
             sizes: self.shelf.into_iter().map(|shelf| shelf.size).collect(),
             reason,
             purchasers: self.purchasers,
-            let_go: reservations().filter(|it| !is_active(it)).map(|it| it.user_id).collect(),
-            holders: reservations().filter(is_active).map(|it| (it.user_id, it.expires_at)).collect(),
-        };
-        if let Err(error) = self.transaction.commit().await {
-            for (reservation, _) in &self.told {
-                self.state.feed.resync_user(reservation.user_id);
-            }
-            return Err(if is_refusal(&error) { error.into() } else { Failure::Everyones(commit_fault(error)) });
-        }
-        self.state.catalog.apply(change);
-        for (reservation, purchase) in self.told {
+            let_go: self.told.iter().map(|(reservation, _)| reservation.user_id).collect(),
+            holders: made.keys().map(|user_id| (*user_id, expires_at)).collect(),
+        });
+        let made_too = made.values().map(|reservation| (reservation.clone(), None));
+        for (reservation, purchase) in self.told.into_iter().chain(made_too) {
             let user_id = reservation.user_id;
             self.state.feed.send_to(user_id, || Frame::Reservation { reservation, purchase });
         }
-        Ok(())
+        Ok((made, Some(self.transaction)))
     }
+
+    /// The statement that writes what was noted.
+    fn write(&self, expires_at: DateTime<Utc>) -> String {
+        let moved = || self.shelf.iter().filter(|shelf| shelf.available_delta != 0 || shelf.held_delta != 0);
+        format!(
+            "execute write({}, {}, {}, {}, {}, {}, '{}', '{}')",
+            self.id,
+            array(moved().map(|shelf| shelf.id)),
+            array(moved().map(|shelf| shelf.available_delta)),
+            array(moved().map(|shelf| shelf.held_delta)),
+            array(self.grants.iter().map(|(_, size_id)| size_id)),
+            array(self.grants.iter().map(|(user_id, _)| user_id)),
+            expires_at.to_rfc3339(),
+            self.now.to_rfc3339(),
+        )
+    }
+}
+
+fn label(shelf: &[ShelfSize], size_id: i64) -> String {
+    shelf.iter().find(|shelf| shelf.id == size_id).expect(SIZE_IS_KNOWN).size.label.clone()
+}
+
+/// An array of numbers as PostgreSQL reads it.
+fn array(numbers: impl IntoIterator<Item = impl Display>) -> String {
+    let numbers: Vec<_> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("'{{{}}}'", numbers.join(","))
 }
 
 const SIZE_IS_KNOWN: &str = "a foreign key ties a reservation's size to its drop, and the lock keeps its sizes";

@@ -36,6 +36,10 @@ use locked::LockedDrop;
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// The statements that a batch runs by their names, several in one round trip; each session prepares them when it connects.
+/// They are not checked as the server compiles, which takes a statement to itself.
+pub(crate) const PREPARED: [&str; 3] = [locked::SHELF, standing::STANDINGS, locked::WRITE];
+
 /// How long a transaction may take. PostgreSQL's own limits come first; this one is for when it is silent.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -57,19 +57,18 @@ pub(super) fn decide(
     orders.iter().map(decide).collect()
 }
 
-/// What everyone is told, with the reservations that were written.
+/// What everyone is told, with the reservations that were made, by their users.
 pub(super) fn outcomes(
     orders: &[Reserve],
     decisions: Vec<Result<Decision, DropError>>,
-    mut written: HashMap<i64, Reservation>,
-) -> Result<Vec<Result<Granted, DropError>>, sqlx::Error> {
+    mut made: HashMap<i64, Reservation>,
+) -> Vec<Result<Granted, DropError>> {
     let outcome_of = |(order, decision): (&Reserve, Result<Decision, DropError>)| {
-        let (reservation, was_held) = match decision {
-            Err(refusal) => return Ok(Err(refusal)),
-            Ok(Decision::Held(reservation)) => (reservation, true),
-            Ok(Decision::Grant { .. }) => (written.remove(&order.user_id).ok_or(sqlx::Error::RowNotFound)?, false),
+        let (reservation, was_held) = match decision? {
+            Decision::Held(reservation) => (reservation, true),
+            Decision::Grant { .. } => (made.remove(&order.user_id).ok_or(DropError::Unknown)?, false),
         };
-        Ok(Ok(Granted { reservation, new_stock: 0, was_held }))
+        Ok(Granted { reservation, new_stock: 0, was_held })
     };
     std::iter::zip(orders, decisions).map(outcome_of).collect()
 }
