@@ -1,114 +1,141 @@
-//! Committed change -> catalog -> one frame -> every socket.
+//! Committed change -> catalog -> one flush, encoded once -> every socket.
 
-use super::{AppState, Shared, catalog::Catalog};
+use super::{AppState, Shared, catalog::Catalog, line::Line};
 use crate::domain::Frame;
+use axum::body::Bytes;
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio::{sync::broadcast, time::Instant};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio::{task::JoinSet, time::Instant};
+use tungstenite::protocol::frame::{
+    Frame as WireFrame,
+    coding::{Data, OpCode},
+};
 
 /// At most 20 flushes a second: faster than an eye follows a number, and a bound on what a socket costs.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Frames that a socket may fall behind before it is sent a new snapshot instead.
-const FRAMES_BEHIND: usize = 256;
+/// Sockets that one task tells of a flush, in a few milliseconds; others wait no longer for its core than that.
+const LINES_PER_TASK: usize = 500;
 
-/// The same for frames to one user's own sockets.
-const OWN_FRAMES_BEHIND: usize = 16;
-
-/// The channels between commits and sockets. Each frame is encoded once and shared by all that get it.
+/// The way from commits to sockets.
+#[derive(Default)]
 pub struct Feed {
-    everyone: broadcast::Sender<Utf8Bytes>,
+    lines: Mutex<Lines>,
     flushes: AtomicU64,
     snapshot: Mutex<Option<EncodedSnapshot>>,
-    by_user: Mutex<HashMap<i64, broadcast::Sender<OwnFrame>>>,
+}
+
+/// Every socket, and those of each visitor.
+#[derive(Default)]
+struct Lines {
+    all: HashMap<u64, Arc<Line>>,
+    by_user: HashMap<i64, HashMap<u64, Arc<Line>>>,
+    next_id: u64,
 }
 
 /// A snapshot as it goes over the wire, for all who connect before the next flush.
 struct EncodedSnapshot {
     flushes: u64,
     made_at: Instant,
-    frame: Utf8Bytes,
+    bytes: Bytes,
 }
 
-/// What one user's sockets get.
+/// Frames that belong together, as they go over the wire: the same for every socket, as a server masks nothing.
 #[derive(Clone)]
-pub(crate) enum OwnFrame {
-    /// Something about their reservations.
-    News(Utf8Bytes),
-    /// It is not known what happened to them: ask the database.
-    Resync,
+pub(crate) struct Flush {
+    pub(crate) bytes: Bytes,
+    pub(crate) frames: usize,
 }
 
-impl Default for Feed {
-    fn default() -> Self {
-        Self {
-            everyone: broadcast::Sender::new(FRAMES_BEHIND),
-            flushes: AtomicU64::new(0),
-            snapshot: Mutex::default(),
-            by_user: Mutex::default(),
+impl Flush {
+    /// Encodes frames.
+    pub(crate) fn of(frames: &[Frame]) -> Self {
+        let mut bytes = vec![];
+        for frame in frames {
+            let text = serde_json::to_vec(frame).expect("a frame has nothing that JSON cannot say");
+            let frame = WireFrame::message(text, OpCode::Data(Data::Text), true);
+            frame.format(&mut bytes).expect("memory takes what is written");
         }
+        Self { bytes: bytes.into(), frames: frames.len() }
     }
 }
 
 impl Feed {
-    /// The catalog as the first frame of a socket that has already subscribed. It is encoded once for all that connect
-    /// between two flushes; what it lacks comes with the next.
-    pub(crate) fn snapshot(&self, catalog: &Catalog) -> Utf8Bytes {
+    /// The catalog as the first frame of a socket that is told every flush from now on. It is encoded once for all that
+    /// connect between two flushes; what it lacks comes with the next.
+    pub(crate) fn snapshot(&self, catalog: &Catalog) -> Bytes {
         let mut snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         let flushes = self.flushes.load(Ordering::SeqCst);
         match &*snapshot {
             // Its `now` must not be old either.
-            Some(it) if it.flushes == flushes && it.made_at.elapsed() < FLUSH_INTERVAL => it.frame.clone(),
+            Some(it) if it.flushes == flushes && it.made_at.elapsed() < FLUSH_INTERVAL => it.bytes.clone(),
             _ => {
-                let frame = encode(&Frame::Snapshot { now: catalog.now(), drops: catalog.drops() });
-                *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), frame: frame.clone() });
-                frame
+                let frame = Frame::Snapshot { now: catalog.now(), drops: catalog.drops() };
+                let bytes = Flush::of(&[frame]).bytes;
+                *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
+                bytes
             }
         }
     }
 
     /// Sends a frame to the sockets of one user, if there are any.
     pub(crate) fn send_to(&self, user_id: i64, frame: impl FnOnce() -> Frame) {
-        self.send_own(user_id, || OwnFrame::News(encode(&frame())));
+        if let Some(lines) = self.lock().by_user.get(&user_id) {
+            let flush = Flush::of(&[frame()]);
+            lines.values().for_each(|line| line.tell_own(&flush));
+        }
     }
 
     /// Has the sockets of one user read their state anew.
     pub(crate) fn resync_user(&self, user_id: i64) {
-        self.send_own(user_id, || OwnFrame::Resync);
-    }
-
-    fn send_own(&self, user_id: i64, frame: impl FnOnce() -> OwnFrame) {
-        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = by_user.get(&user_id)
-            && channel.send(frame()).is_err()
-        {
-            by_user.remove(&user_id);
+        if let Some(lines) = self.lock().by_user.get(&user_id) {
+            lines.values().for_each(|line| line.outdate());
         }
     }
 
-    /// What everyone gets, from now on.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Utf8Bytes> {
-        self.everyone.subscribe()
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// What one user gets, from now on.
-    pub(crate) fn subscribe_user(&self, user_id: i64) -> broadcast::Receiver<OwnFrame> {
-        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        by_user.entry(user_id).or_insert_with(|| broadcast::Sender::new(OWN_FRAMES_BEHIND)).subscribe()
+/// A socket's place among those that are told; it ends with this.
+pub(crate) struct Seat {
+    state: AppState,
+    id: u64,
+    user_id: Option<i64>,
+}
+
+impl Seat {
+    /// Has a socket told what everyone is, and what its user is.
+    pub(crate) fn take(state: &AppState, line: &Arc<Line>, user_id: Option<i64>) -> Self {
+        let mut lines = state.feed.lock();
+        let id = lines.next_id;
+        lines.next_id += 1;
+        lines.all.insert(id, line.clone());
+        if let Some(user_id) = user_id {
+            lines.by_user.entry(user_id).or_default().insert(id, line.clone());
+        }
+        Self { state: state.clone(), id, user_id }
     }
+}
 
-    /// Forgets a user whose last socket is gone.
-    pub(crate) fn forget_user(&self, user_id: i64) {
-        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        if by_user.get(&user_id).is_some_and(|channel| channel.receiver_count() == 0) {
-            by_user.remove(&user_id);
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut lines = self.state.feed.lock();
+        lines.all.remove(&self.id);
+        if let Some(user_id) = self.user_id
+            && let Some(own) = lines.by_user.get_mut(&user_id)
+        {
+            own.remove(&self.id);
+            if own.is_empty() {
+                lines.by_user.remove(&user_id);
+            }
         }
     }
 }
@@ -120,17 +147,22 @@ pub(crate) async fn run(state: AppState) {
     while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
         let next = Instant::now() + FLUSH_INTERVAL;
         let frames = catalog.flush();
-        // Before they are sent: whoever subscribes too late for them must get a snapshot that has them.
-        feed.flushes.fetch_add(1, Ordering::SeqCst);
-        for frame in frames {
-            // Nobody listening is no error.
-            let _ = feed.everyone.send(encode(&frame));
+        if !frames.is_empty() {
+            // Before they are sent: whoever takes a seat too late for them must get a snapshot that has them.
+            feed.flushes.fetch_add(1, Ordering::SeqCst);
+            tell(feed, &Flush::of(&frames)).await;
         }
         tokio::time::sleep_until(next).await;
     }
 }
 
-/// A frame as it goes over the wire.
-pub(crate) fn encode(frame: &Frame) -> Utf8Bytes {
-    serde_json::to_string(frame).expect("a frame has nothing that JSON cannot say").into()
+/// Tells every socket, on as many cores as there are; the next flush comes after the last of them.
+async fn tell(feed: &Feed, flush: &Flush) {
+    let lines: Vec<_> = feed.lock().all.values().cloned().collect();
+    let mut tasks = JoinSet::new();
+    for lines in lines.chunks(LINES_PER_TASK) {
+        let (lines, flush) = (lines.to_vec(), flush.clone());
+        tasks.spawn(async move { lines.iter().for_each(|line| line.tell(&flush)) });
+    }
+    tasks.join_all().await;
 }

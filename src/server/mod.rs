@@ -11,6 +11,7 @@ pub mod session;
 pub(crate) mod accounts;
 
 mod expiry;
+mod line;
 pub(crate) mod pages;
 mod rest;
 mod seed;
