@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 async fn run(course: Course, named: &[String], is_quick: bool) {
     let is_wanted = |name: &str| named.is_empty() || named.iter().any(|wanted| wanted == name);
     let machine = Machine::look().await;
-    eprintln!("{}, {}\n{}", machine.date, machine.hardware, machine.software);
+    eprintln!("{}, {}\n{}\n{}", machine.date, machine.hardware, machine.software, machine.disk);
     let mut report = Report::default();
     for contest in CONTESTS.iter().filter(|contest| is_wanted(contest.name)) {
         eprintln!("==> {}", contest.name);

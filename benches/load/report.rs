@@ -41,14 +41,15 @@ impl Report {
         for (name, chart) in self.charts() {
             fs::write(docs.join(name), chart.svg())?;
         }
-        let Machine { date, hardware, software } = machine;
+        let Machine { date, hardware, software, disk } = machine;
         let (warm_up, measured) = (spans.warm_up.as_secs_f64(), spans.measured.as_secs_f64());
         let open_percent = OPEN_LOOP_SHARE * 100.0;
         let preamble = format!(
             "# Benchmarks\n\n\
              Written by `script/bench` on {date}.\n\n\
              - {hardware}\n\
-             - {software}\n\n\
+             - {software}\n\
+             - {disk}\n\n\
              The real server in a process of its own, over real HTTP and WebSockets, on a real PostgreSQL as it is installed,\n\
              everything on one machine: the absolute figures are that machine's, the ratios are the headline. *Plain* is the\n\
              server with `--plain`, one transaction under the drop's lock for each request; *combined* is the server as it\n\
