@@ -9,7 +9,7 @@ use sqlx::{
 };
 use std::{
     mem::take,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,23 +30,6 @@ const SESSION_LIMITS: [(&str, &str); 3] =
 /// Our statements find a few rows each: compiling them costs more than running them, and so does planning them anew for each
 /// user.
 const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
-
-/// How often one of our sessions forgets its plans. PostgreSQL keeps a plan until statistics are gathered, up to minutes
-/// later; one that was made while a table was all but empty reads the whole of it, and a rush fills it within seconds. A
-/// rush on one drop has one or two sessions; planning all that they run takes a few milliseconds.
-const REPLANNING_INTERVAL: Duration = Duration::from_millis(250);
-
-static REPLANNED_AT: Mutex<Option<Instant>> = Mutex::new(None);
-
-/// Whether it is time for one session to forget its plans.
-fn is_replanning_due() -> bool {
-    let mut replanned_at = REPLANNED_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_due = replanned_at.is_none_or(|at| at.elapsed() >= REPLANNING_INTERVAL);
-    if is_due {
-        *replanned_at = Some(Instant::now());
-    }
-    is_due
-}
 
 /// The pool; connects when first used, and again by itself after the database was away. The schema must be current: each
 /// session prepares the statements that a batch runs by their names.
@@ -77,25 +60,34 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
 /// It goes back only in words, by [`give_back`](Self::give_back). One that is dropped is in the middle of something, perhaps on a line that went silent; it is closed on the spot, and
 /// PostgreSQL rolls back what it had begun. The pool's own way, asking such a connection whether it is well, would wait
 /// for its answer forever and keep its place.
-pub(crate) struct Loan(Option<PoolConnection<Postgres>>);
+pub(crate) struct Loan {
+    connection: Option<PoolConnection<Postgres>>,
+    /// How many it has opened since it was borrowed.
+    transactions: u32,
+    used_at: Instant,
+}
 
 impl Loan {
     /// Borrows a connection.
     pub(crate) async fn take(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Ok(Self(Some(pool.acquire().await?)))
+        Ok(Self { connection: Some(pool.acquire().await?), transactions: 0, used_at: Instant::now() })
     }
 
     /// Borrows a connection and opens a transaction on it.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut loan = Self::take(pool).await?;
-        sqlx::raw_sql("begin").execute(loan.connection()).await?;
+        loan.run("begin").await?;
         Ok(loan)
     }
 
     /// Opens a transaction and runs its first statements, all in one round trip; returns the rows of each statement, of the
     /// one that opens the transaction among them.
     pub(crate) async fn begin_with(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
-        let discard = if is_replanning_due() { "discard plans; " } else { "" };
+        self.transactions += 1;
+        // PostgreSQL keeps a plan until statistics are gathered, up to minutes later; one that was made while a table was all
+        // but empty reads the whole of it, and a rush fills it within seconds. So plans are made anew whenever this session
+        // has done as much again as before.
+        let discard = if self.transactions.is_power_of_two() { "discard plans; " } else { "" };
         self.run(&format!("{discard}begin; {statements}")).await
     }
 
@@ -116,13 +108,13 @@ impl Loan {
     /// Borrows a connection and opens a transaction that reads, whose statements all see the same moment.
     pub(crate) async fn begin_snapshot(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut loan = Self::take(pool).await?;
-        sqlx::raw_sql("begin isolation level repeatable read read only").execute(loan.connection()).await?;
+        loan.run("begin isolation level repeatable read read only").await?;
         Ok(loan)
     }
 
     /// The connection, for a query.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("there until it is given back")
+        self.connection.as_mut().expect("there until it is given back")
     }
 
     /// Ends the transaction and keeps what it did.
@@ -137,15 +129,66 @@ impl Loan {
 
     /// Returns a connection on which nothing is under way.
     pub(crate) fn give_back(mut self) {
-        self.0 = None;
+        self.connection = None;
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
+        if let Some(connection) = self.connection.take() {
             drop(connection.detach());
         }
+    }
+}
+
+/// Connections that transactions just ran on, for the next to run on.
+///
+/// The pool asks each connection that comes back whether it is well. In a rush, with a transaction after the other, that is
+/// one round trip in four, and plans that are made anew all the time.
+#[derive(Default)]
+pub(crate) struct WarmLoans(Mutex<Vec<Loan>>);
+
+/// How many they are at most; the rest of the pool is for reads.
+const MAX_WARM: usize = MAX_CONNECTIONS as usize / 2;
+
+impl WarmLoans {
+    /// The connection that was used last, if that was just now, or one of the pool's.
+    pub(crate) async fn take(&self, pool: &PgPool) -> Result<Loan, sqlx::Error> {
+        let last = self.lock().pop();
+        match last {
+            Some(loan) if loan.used_at.elapsed() < FRESH => Ok(loan),
+            Some(loan) => {
+                loan.give_back();
+                Loan::take(pool).await
+            }
+            None => Loan::take(pool).await,
+        }
+    }
+
+    /// Keeps a connection on which nothing is under way.
+    pub(crate) fn keep(&self, mut loan: Loan) {
+        loan.used_at = Instant::now();
+        let mut warm = self.lock();
+        if warm.len() < MAX_WARM {
+            warm.push(loan);
+        } else {
+            loan.give_back();
+        }
+    }
+
+    /// Returns to the pool those that were not used just now.
+    pub(crate) fn cool(&self) {
+        let is_cold = |loan: &mut Loan| loan.used_at.elapsed() >= FRESH;
+        self.lock().extract_if(.., is_cold).for_each(Loan::give_back);
+    }
+
+    /// Returns all of them to the pool.
+    pub(crate) fn clear(&self) {
+        self.lock().drain(..).for_each(Loan::give_back);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Loan>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

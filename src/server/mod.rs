@@ -29,7 +29,7 @@ use axum::{
 };
 use catalog::Catalog;
 use config::Config;
-use database::Loan;
+use database::{Loan, WarmLoans};
 use expiry::ExpiryTimer;
 use feed::Feed;
 use inventory::Combiner;
@@ -88,6 +88,8 @@ pub struct Shared {
     pub session_key: SessionKey,
     /// Connections to PostgreSQL, the single source of truth.
     pub pool: PgPool,
+    /// Those of them that transactions just ran on.
+    pub(crate) warm: WarmLoans,
     /// Every drop, in memory.
     pub catalog: Catalog,
     /// What `GET /api/drops` answers.
@@ -118,6 +120,7 @@ impl AppState {
             combiner: Combiner::new(config.strategy),
             config,
             pool,
+            warm: WarmLoans::default(),
             catalog,
             listing: ListingCache::default(),
             feed: Feed::default(),
@@ -169,6 +172,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 /// Serves until the shutdown, then lets requests in flight finish and closes the sockets.
 pub async fn serve(listener: TcpListener, state: AppState) {
     let (shutdown, tasks) = (state.shutdown.clone(), state.tasks.clone());
+    let stopping = state.clone();
     // A frame does not wait until the page has acknowledged the one before. A socket that cannot be told so works all the same.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -188,6 +192,7 @@ pub async fn serve(listener: TcpListener, state: AppState) {
         () = stopped => {}
         () = deadline => tracing::warn!("some requests did not finish in time"),
     }
+    stopping.warm.clear();
 }
 
 /// Every route.
@@ -268,6 +273,7 @@ async fn reconcile(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        state.warm.cool();
         let asked = Instant::now();
         // The log has the cause of an error; the next tick tries again, and a line that went silent is left behind.
         if let Ok(Ok(surprised)) = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool)).await {

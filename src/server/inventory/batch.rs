@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{DropError, Missing},
-    server::{AppState, database::Loan},
+    server::AppState,
 };
 use tokio::time::timeout;
 
@@ -34,22 +34,15 @@ struct Outcomes {
 
 /// Runs a batch to its end and tells every caller. Returns an error when it is not the batch's own, but everyone's who
 /// waits for this drop.
-///
-/// It takes the connection that was kept for it, if there is one, and keeps its own for the next.
-pub(super) async fn run(
-    state: &AppState,
-    drop_id: i64,
-    batch: Batch,
-    kept: &mut Option<Loan>,
-) -> Result<(), DropError> {
-    match attempt(state, drop_id, &batch, kept).await {
+pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(), DropError> {
+    match attempt(&state, drop_id, &batch).await {
         Ok(outcomes) => batch.answer(outcomes),
         Err(Failure::Anyones(cause)) if batch.len() > 1 => {
             // Nothing was committed, and only one of them may be to blame: each on its own.
             tracing::warn!(%cause, drop_id, orders = batch.len(), "a batch failed");
             let mut singles = batch.singles();
             while let Some(single) = singles.next() {
-                if let Err(error) = Box::pin(run(state, drop_id, single, kept)).await {
+                if let Err(error) = Box::pin(run(state.clone(), drop_id, single)).await {
                     singles.for_each(|single| single.refuse(&error));
                     return Err(error);
                 }
@@ -69,26 +62,24 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn attempt(state: &AppState, drop_id: i64, batch: &Batch, kept: &mut Option<Loan>) -> Result<Outcomes, Failure> {
-    timeout(TRANSACTION_TIMEOUT, transact(state, drop_id, batch, kept)).await.unwrap_or_else(|_| {
+async fn attempt(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outcomes, Failure> {
+    timeout(TRANSACTION_TIMEOUT, transact(state, drop_id, batch)).await.unwrap_or_else(|_| {
         tracing::error!(drop_id, "a batch did not end in time");
         Err(Failure::Everyones(DropError::Unknown))
     })
 }
 
-async fn transact(state: &AppState, drop_id: i64, batch: &Batch, kept: &mut Option<Loan>) -> Result<Outcomes, Failure> {
+async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outcomes, Failure> {
     let user_ids = batch.user_ids();
     let entrant = Entrant::Users(&user_ids);
-    let Some((mut drop, mut standings)) = LockedDrop::enter(state, drop_id, entrant, kept.take()).await? else {
+    let Some((mut drop, mut standings)) = LockedDrop::enter(state, drop_id, entrant).await? else {
         return Err(Failure::Everyones(DropError::NotFound(Missing::Drop)));
     };
     let released = release::cancel(&mut drop, &mut standings, &batch.releases).await?;
     let purchased = purchase::sell(&mut drop, &mut standings, &batch.purchases).await?;
     let decisions = reserve::decide(&mut drop, &standings, &batch.reserves);
     let new_stock = drop.available();
-    let made;
-    (made, *kept) = drop.commit().await?;
-    let granted = reserve::outcomes(&batch.reserves, decisions, made);
+    let granted = reserve::outcomes(&batch.reserves, decisions, drop.commit().await?);
     let outcomes = Outcomes { released, purchased, granted, new_stock };
     if let Some(granted) = outcomes.granted.iter().flatten().find(|granted| !granted.was_held) {
         state.expiry.expect(granted.reservation.expires_at);

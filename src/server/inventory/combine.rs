@@ -114,11 +114,7 @@ pub(super) async fn ask<W: PartialEq, T: Outcome>(
         Strategy::Plain => {
             let mut queues = Queues::default();
             queue_of(&mut queues).0.push_back(order);
-            let (state, batch) = (state.clone(), queues.next_batch());
-            state.tasks.clone().spawn(async move {
-                let (_, mut kept) = run(state, drop_id, batch, None).await;
-                give_back(&mut kept);
-            });
+            state.tasks.spawn(batch::run(state.clone(), drop_id, queues.next_batch()));
         }
     }
     match timeout(ANSWER_TIMEOUT, outcome).await {
@@ -205,46 +201,19 @@ impl Combiner {
 
 /// Runs a drop's batches one after the other, until nobody waits.
 async fn work(state: AppState, drop_id: i64) {
-    let slots = &state.combiner.slots;
-    let mut kept = None;
     loop {
-        // Giving a connection back and borrowing it again costs a question to the database, and so the next batch runs on the
-        // one of the batch before, unless another drop's turn comes in between.
-        let slot = slots.try_acquire().ok();
-        let _slot = match slot {
-            Some(slot) => slot,
-            None => {
-                give_back(&mut kept);
-                slots.acquire().await.expect("the semaphore is never closed")
-            }
-        };
-        let Some(batch) = state.combiner.next_batch(drop_id) else { return give_back(&mut kept) };
+        let _slot = state.combiner.slots.acquire().await.expect("the semaphore is never closed");
+        let Some(batch) = state.combiner.next_batch(drop_id) else { return };
         // In a task of its own: a panic loses the batch, whose callers are told, and not the worker.
-        match tokio::spawn(run(state.clone(), drop_id, batch, kept.take())).await {
-            Ok((Ok(()), loan)) => kept = loan,
+        match tokio::spawn(batch::run(state.clone(), drop_id, batch)).await {
+            Ok(Ok(())) => {}
             // Whoever waits behind a database that is away would wait as long for the same answer.
-            Ok((Err(error), _)) => state.combiner.refuse_all(drop_id, &error),
+            Ok(Err(error)) => state.combiner.refuse_all(drop_id, &error),
             Err(panic) => {
                 tracing::error!(%panic, drop_id, "a batch panicked");
                 state.catalog.doubt(drop_id);
             }
         }
-    }
-}
-
-async fn run(
-    state: AppState,
-    drop_id: i64,
-    batch: Batch,
-    mut kept: Option<Loan>,
-) -> (Result<(), DropError>, Option<Loan>) {
-    let outcome = batch::run(&state, drop_id, batch, &mut kept).await;
-    (outcome, kept)
-}
-
-fn give_back(kept: &mut Option<Loan>) {
-    if let Some(loan) = kept.take() {
-        loan.give_back();
     }
 }
 

@@ -52,11 +52,8 @@ async fn first_to_lapse(state: &AppState) -> Result<FirstToLapse, DropError> {
 }
 
 async fn release_lapsed(state: &AppState, drop_id: i64) -> Result<(), DropError> {
-    if let Some((drop, _)) = LockedDrop::enter(state, drop_id, Entrant::Sweeper, None).await.map_err(Failure::from)? {
-        let (_, loan) = drop.commit().await?;
-        if let Some(loan) = loan {
-            loan.give_back();
-        }
+    if let Some((drop, _)) = LockedDrop::enter(state, drop_id, Entrant::Sweeper).await.map_err(Failure::from)? {
+        drop.commit().await?;
     }
     Ok(())
 }

@@ -150,12 +150,11 @@ impl Written {
 
 impl LockedDrop {
     /// Opens a transaction on the drop, and tells where the users who enter stand in it; `Ok(None)` when there is no such
-    /// drop, or none that is free for a sweeper. It runs on the connection that was kept, if there is one.
+    /// drop, or none that is free for a sweeper.
     pub(super) async fn enter(
         state: &AppState,
         drop_id: i64,
         entrant: Entrant<'_>,
-        kept: Option<Loan>,
     ) -> Result<Option<(Self, Standings)>, sqlx::Error> {
         let (user_ids, skip) = match entrant {
             Entrant::Users(user_ids) => (user_ids, ""),
@@ -166,15 +165,12 @@ impl LockedDrop {
              execute shelf({drop_id}); execute standings({drop_id}, {});",
             array(user_ids)
         );
-        let mut transaction = match kept {
-            Some(loan) => loan,
-            None => Loan::take(&state.pool).await?,
-        };
+        let mut transaction = state.warm.take(&state.pool).await?;
         let results = transaction.begin_with(&statements).await?;
         let [.., locked, shelf, standings] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
         if locked.is_empty() {
             transaction.rollback().await?;
-            transaction.give_back();
+            state.warm.keep(transaction);
             return Ok(None);
         }
         let rows: Vec<_> = shelf.iter().map(ShelfRow::from_row).collect::<Result<_, _>>()?;
@@ -286,13 +282,15 @@ impl LockedDrop {
     }
 
     /// Writes what was noted, commits it, and publishes it after the COMMIT; returns the reservations that were made, by
-    /// their users, and the connection. One that is dropped instead rolls back, and takes its connection with it.
-    pub(super) async fn commit(mut self) -> Result<(HashMap<i64, Reservation>, Option<Loan>), Failure> {
+    /// their users. One that is dropped instead rolls back, and takes its connection with it.
+    pub(super) async fn commit(mut self) -> Result<HashMap<i64, Reservation>, Failure> {
         let Some(reason) = self.reason else {
             // Nothing to keep. Waiting for the end frees the lock before the answers go out; if it fails, the
             // connection is closed, and the lock is free all the same.
-            let ended = self.transaction.rollback().await;
-            return Ok((HashMap::new(), ended.is_ok().then_some(self.transaction)));
+            if self.transaction.rollback().await.is_ok() {
+                self.state.warm.keep(self.transaction);
+            }
+            return Ok(HashMap::new());
         };
         let expires_at = self.now + self.state.config.reservation_ttl;
         let write = self.write(expires_at);
@@ -312,6 +310,7 @@ impl LockedDrop {
             users.for_each(|user_id| self.state.feed.resync_user(*user_id));
             return Err(if is_refusal(&error) { error.into() } else { Failure::Everyones(commit_fault(error)) });
         }
+        self.state.warm.keep(self.transaction);
         self.state.catalog.apply(StockChange {
             drop_id: self.id,
             version: written.version,
@@ -327,7 +326,7 @@ impl LockedDrop {
             let user_id = reservation.user_id;
             self.state.feed.send_to(user_id, || Frame::Reservation { reservation, purchase });
         }
-        Ok((made, Some(self.transaction)))
+        Ok(made)
     }
 
     /// The statement that writes what was noted.
