@@ -774,6 +774,9 @@ async fn what_is_referred_to_stays_and_is_what_it_was(db: PgPool) {
         is_refused_by(&db, attack, constraint).await;
     }
     for attack in [
+        "update users set id = default",
+        "update drop_sizes set id = default",
+        "update reservations set id = default",
         "update reservations set user_id = user_id + 1",
         "update purchases set reservation_id = reservation_id + 1",
         "update drop_sizes set drop_id = drop_id + 1",
@@ -784,6 +787,13 @@ async fn what_is_referred_to_stays_and_is_what_it_was(db: PgPool) {
         let code = outcome.as_ref().err().and_then(|error| error.as_database_error()?.code());
         assert!(code.is_some_and(|code| code == "23000"), "{attack}: {outcome:?}");
     }
+    // A transaction that sees the past could not see what refers to it now.
+    let blind = "begin isolation level repeatable read; delete from users where username = 'bob'";
+    let mut connection = db.acquire().await.expect("a connection");
+    let outcome = sqlx::raw_sql(blind).execute(&mut *connection).await;
+    sqlx::raw_sql("rollback").execute(&mut *connection).await.expect("it was begun");
+    drop(connection);
+    assert!(outcome.is_err_and(|error| error.to_string().contains("read committed")));
     // Nobody refers to bob.
     sqlx::raw_sql("delete from users where username = 'bob'").execute(&db).await.expect("deleted");
     shop.reserve(&bob, drop_id).await.refuses(401, "unauthorized");
