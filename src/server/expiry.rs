@@ -7,7 +7,10 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 /// When the sweeper means to run next, and the bell that wakes it earlier.
 pub struct ExpiryTimer {
@@ -34,28 +37,34 @@ impl ExpiryTimer {
 /// How long one sweep may take; what it has not done by then the next one does.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longer than any wait, and short enough to be added to a moment.
+const A_DAY_MS: i64 = 86_400_000;
+
 /// Sweeps until the shutdown.
 pub(crate) async fn run(state: AppState) {
-    let interval = state.config.expiry_interval;
     loop {
         state.expiry.next_ms.store(i64::MAX, Ordering::Relaxed);
         // The log has the cause; the next sweep tries again. A line that went silent is left behind.
-        let next = match timeout(SWEEP_TIMEOUT, inventory::expire(&state)).await {
-            Ok(Ok(next)) => next,
-            Ok(Err(_)) | Err(_) => None,
-        };
-        if let Some(next) = next {
+        if let Ok(Ok(Some(next))) = timeout(SWEEP_TIMEOUT, inventory::expire(&state)).await {
             // Not `expect`, which would ring the bell for whoever rings it.
             state.expiry.next_ms.fetch_min(next.timestamp_millis(), Ordering::Relaxed);
         }
-        let next_ms = state.expiry.next_ms.load(Ordering::Relaxed);
-        // A millisecond more, as timestamps have microseconds and this arithmetic has not.
-        let until_next_ms = next_ms.saturating_sub(state.catalog.now().timestamp_millis()).saturating_add(1);
-        let wait = Duration::from_millis(until_next_ms.max(1).unsigned_abs()).min(interval);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = state.expiry.earlier.notified() => {}
-            () = state.shutdown.cancelled() => return,
+        let latest = Instant::now() + state.config.expiry_interval;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(next_sweep(&state).min(latest)) => break,
+                // Somebody reserved, who may be the first to lapse: that asks for another wait, and not yet for a sweep.
+                () = state.expiry.earlier.notified() => {}
+                () = state.shutdown.cancelled() => return,
+            }
         }
     }
+}
+
+/// When the first reservation lapses that the timer knows of.
+fn next_sweep(state: &AppState) -> Instant {
+    let next_ms = state.expiry.next_ms.load(Ordering::Relaxed);
+    // A millisecond more, as timestamps have microseconds and this arithmetic has not.
+    let until_next_ms = next_ms.saturating_sub(state.catalog.now().timestamp_millis()).saturating_add(1);
+    Instant::now() + Duration::from_millis(until_next_ms.clamp(1, A_DAY_MS).unsigned_abs())
 }
