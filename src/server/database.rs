@@ -12,6 +12,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 
 /// Connections of one node. More would only queue at the same row lock, inside PostgreSQL instead of here.
 pub(crate) const MAX_CONNECTIONS: u32 = 20;
@@ -27,9 +28,10 @@ const FRESH: Duration = Duration::from_secs(1);
 const SESSION_LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
 
-/// Our statements find a few rows each: compiling them costs more than running them, and so does planning them anew for each
-/// user.
-const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
+/// Our statements find a few rows each: compiling them costs more than running them. Planning them is worth it each time:
+/// PostgreSQL keeps a plan for all parameters until statistics are gathered, up to minutes later, and one that was made while
+/// a table was all but empty reads the whole of it. (Batches have a way of their own: see [`Loan::begin_with`].)
+const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_custom_plan")];
 
 /// The pool; connects when first used, and again by itself after the database was away. The schema must be current: each
 /// session prepares the statements that a batch runs by their names.
@@ -76,7 +78,7 @@ impl Loan {
     /// Borrows a connection and opens a transaction on it.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut loan = Self::take(pool).await?;
-        loan.run("begin").await?;
+        loan.run("begin isolation level read committed").await?;
         Ok(loan)
     }
 
@@ -84,11 +86,10 @@ impl Loan {
     /// one that opens the transaction among them.
     pub(crate) async fn begin_with(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
         self.transactions += 1;
-        // PostgreSQL keeps a plan until statistics are gathered, up to minutes later; one that was made while a table was all
-        // but empty reads the whole of it, and a rush fills it within seconds. So plans are made anew whenever this session
-        // has done as much again as before.
+        // One plan for all, made anew whenever this session has done as much again as before: a rush may fill the tables.
         let discard = if self.transactions.is_power_of_two() { "discard plans; " } else { "" };
-        self.run(&format!("{discard}begin; {statements}")).await
+        let begin = "begin isolation level read committed; set local plan_cache_mode = force_generic_plan;";
+        self.run(&format!("{discard}{begin} {statements}")).await
     }
 
     /// Runs statements in one round trip, and returns the rows of each. Nothing may be in them but numbers, moments and
@@ -145,22 +146,23 @@ impl Drop for Loan {
 ///
 /// The pool asks each connection that comes back whether it is well. In a rush, with a transaction after the other, that is
 /// one round trip in four, and plans that are made anew all the time.
-#[derive(Default)]
-pub(crate) struct WarmLoans(Mutex<Vec<Loan>>);
-
-/// How many they are at most; the rest of the pool is for reads.
-const MAX_WARM: usize = MAX_CONNECTIONS as usize / 2;
+pub(crate) struct WarmLoans {
+    loans: Mutex<Vec<Loan>>,
+    most: usize,
+}
 
 impl WarmLoans {
+    /// None yet, and at most so many: whoever waits for a connection of the pool waits for those as well.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { loans: Mutex::default(), most }
+    }
+
     /// The connection that was used last, if that was just now, or one of the pool's.
     pub(crate) async fn take(&self, pool: &PgPool) -> Result<Loan, sqlx::Error> {
+        self.cool();
         let last = self.lock().pop();
         match last {
-            Some(loan) if loan.used_at.elapsed() < FRESH => Ok(loan),
-            Some(loan) => {
-                loan.give_back();
-                Loan::take(pool).await
-            }
+            Some(loan) => Ok(loan),
             None => Loan::take(pool).await,
         }
     }
@@ -168,18 +170,25 @@ impl WarmLoans {
     /// Keeps a connection on which nothing is under way.
     pub(crate) fn keep(&self, mut loan: Loan) {
         loan.used_at = Instant::now();
-        let mut warm = self.lock();
-        if warm.len() < MAX_WARM {
-            warm.push(loan);
+        let mut loans = self.lock();
+        if loans.len() < self.most {
+            loans.push(loan);
         } else {
             loan.give_back();
         }
     }
 
-    /// Returns to the pool those that were not used just now.
+    /// Lets go of those that were not used just now.
     pub(crate) fn cool(&self) {
         let is_cold = |loan: &mut Loan| loan.used_at.elapsed() >= FRESH;
-        self.lock().extract_if(.., is_cold).for_each(Loan::give_back);
+        for mut loan in self.lock().extract_if(.., is_cold) {
+            // The pool would ask it for ever whether it is well; its line may have gone silent meanwhile.
+            tokio::spawn(async move {
+                if let Ok(Ok(())) = timeout(FRESH, loan.connection().ping()).await {
+                    loan.give_back();
+                }
+            });
+        }
     }
 
     /// Returns all of them to the pool.
@@ -188,7 +197,7 @@ impl WarmLoans {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Loan>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,7 +206,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Runs queries in bounded time, and says what their faults mean.
 pub(crate) async fn bounded<T>(queries: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DropError> {
-    match tokio::time::timeout(QUERY_TIMEOUT, queries).await {
+    match timeout(QUERY_TIMEOUT, queries).await {
         Ok(outcome) => outcome.map_err(fault),
         Err(_) => {
             tracing::error!("the database did not answer in time");

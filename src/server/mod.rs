@@ -118,9 +118,9 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             session_key: SessionKey::load(&config.session_key, &pool).await?,
             combiner: Combiner::new(config.strategy),
+            warm: WarmLoans::new(config.strategy.warm_connections()),
             config,
             pool,
-            warm: WarmLoans::default(),
             catalog,
             listing: ListingCache::default(),
             feed: Feed::default(),

@@ -132,6 +132,16 @@ async fn exists(state: &AppState, drop_id: i64) -> Result<bool, DropError> {
     Ok(found)
 }
 
+impl Strategy {
+    /// How many connections are kept for the next transaction. Where each request has one, all of them wait for the pool.
+    pub(crate) fn warm_connections(self) -> usize {
+        match self {
+            Self::Combined => MAX_BATCHES,
+            Self::Plain => 0,
+        }
+    }
+}
+
 impl Combiner {
     /// A combiner without anything to do.
     pub fn new(strategy: Strategy) -> Self {
