@@ -14,6 +14,7 @@ use support::{
     shown_stock, soon, stored_stock, until,
 };
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
     time::{Instant, timeout},
 };
@@ -391,6 +392,32 @@ async fn whoever_sends_too_much_loses_only_their_own_socket(db: PgPool) {
     }
     shop.reserve(&alice, drop_id).await.expect(201);
     polite.hears_of(Reason::Reserved, (4, 1), &[("One size", 4)]).await;
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn sockets_that_never_stop_talking_hold_nobody_up(db: PgPool) {
+    let shop = Shop::open(&db).await;
+    let drop_id = shop.open_drop(5).await;
+    let alice = shop.sign_in("alice").await;
+    let mut polite = Page::open(&shop, None).await;
+    // More pings than the server answers in the time that it takes to send them; two for each of its threads.
+    let mut talk = vec![];
+    for _ in 0..4 {
+        let (mut read, mut write) = handshake(&shop, []).await.expect("a socket").into_inner().into_split();
+        talk.push(tokio::spawn(async move { drop(tokio::io::copy(&mut read, &mut tokio::io::sink()).await) }));
+        talk.push(tokio::spawn(async move {
+            let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(10_000);
+            while write.write_all(&pings).await.is_ok() {}
+        }));
+    }
+    for _ in 0..10 {
+        shop.reserve(&alice, drop_id).await.expect(201);
+        polite.hears_of(Reason::Reserved, (4, 1), &[("One size", 4)]).await;
+        shop.release(&alice, drop_id).await.expect(200);
+        polite.hears_of(Reason::Released, (5, 0), &[("One size", 5)]).await;
+    }
+    talk.iter().for_each(|task| task.abort());
     shop.close().await;
 }
 

@@ -86,17 +86,20 @@ impl Feed {
 
     /// Sends a frame to the sockets of one user, if there are any.
     pub(crate) fn send_to(&self, user_id: i64, frame: impl FnOnce() -> Frame) {
-        if let Some(lines) = self.lock().by_user.get(&user_id) {
+        let lines = self.lines_of(user_id);
+        if !lines.is_empty() {
             let flush = Flush::of(&[frame()]);
-            lines.values().for_each(|line| line.tell_own(&flush));
+            lines.iter().for_each(|line| line.tell_own(&flush));
         }
     }
 
     /// Has the sockets of one user read their state anew.
     pub(crate) fn resync_user(&self, user_id: i64) {
-        if let Some(lines) = self.lock().by_user.get(&user_id) {
-            lines.values().for_each(|line| line.outdate());
-        }
+        self.lines_of(user_id).iter().for_each(|line| line.outdate());
+    }
+
+    fn lines_of(&self, user_id: i64) -> Vec<Arc<Line>> {
+        self.lock().by_user.get(&user_id).into_iter().flat_map(HashMap::values).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {

@@ -10,11 +10,15 @@ use std::{
     collections::VecDeque,
     io::{self, ErrorKind},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 /// Frames that may wait for the network. A socket that falls behind further skips to a new snapshot.
 const FRAMES_BEHIND: usize = 256;
+
+/// How long the network may take nothing of what waits.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A socket's connection, as those see it who have something to tell it.
 pub(crate) struct Line {
@@ -27,8 +31,7 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct Outbox {
     /// What the network has not taken yet, of the first perhaps the end alone.
-    waiting: VecDeque<Bytes>,
-    waiting_frames: usize,
+    waiting: VecDeque<Flush>,
     state: State,
     /// Whether anything was sent since this was last asked.
     is_told: bool,
@@ -44,6 +47,12 @@ enum State {
     Renewing,
     /// Something is missing: it needs a snapshot.
     Outdated,
+}
+
+impl Outbox {
+    fn waiting_frames(&self) -> usize {
+        self.waiting.iter().map(|flush| flush.frames).sum()
+    }
 }
 
 impl Line {
@@ -95,10 +104,10 @@ impl Line {
         }
     }
 
-    /// Sends a ping, a pong or a goodbye.
+    /// Sends what is no news: a ping, a pong, a sign of life, a goodbye.
     pub(crate) fn control(&self, frame: Bytes) -> io::Result<()> {
         let mut outbox = self.lock();
-        if outbox.waiting.len() >= FRAMES_BEHIND {
+        if outbox.waiting_frames() >= FRAMES_BEHIND {
             return Err(ErrorKind::WriteZero.into());
         }
         self.put(&mut outbox, &Flush { bytes: frame, frames: 1 });
@@ -118,27 +127,28 @@ impl Line {
     /// Waits until the network has taken all that waits.
     pub(crate) async fn drain(&self) -> io::Result<()> {
         while !self.try_drain()? {
-            self.stream.writable().await?;
+            timeout(SEND_TIMEOUT, self.stream.writable()).await??;
         }
         Ok(())
     }
 
     fn try_drain(&self) -> io::Result<bool> {
         let mut outbox = self.lock();
-        while let Some(first) = outbox.waiting.front_mut() {
-            match self.stream.try_write(first) {
-                Ok(taken) if taken == first.len() => drop(outbox.waiting.pop_front()),
-                Ok(taken) => drop(first.split_to(taken)),
+        while let Some(Flush { bytes, .. }) = outbox.waiting.front_mut() {
+            match self.stream.try_write(bytes) {
+                Ok(taken) if taken == bytes.len() => drop(outbox.waiting.pop_front()),
+                Ok(taken) => drop(bytes.split_to(taken)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        outbox.waiting_frames = 0;
+        // Its room would stay as large as it ever was.
+        outbox.waiting = VecDeque::new();
         Ok(true)
     }
 
     fn push(&self, outbox: &mut Outbox, flush: &Flush) {
-        if !outbox.waiting.is_empty() && outbox.waiting_frames + flush.frames > FRAMES_BEHIND {
+        if !outbox.waiting.is_empty() && outbox.waiting_frames() + flush.frames > FRAMES_BEHIND {
             // What is under way must come to its end; the rest will be in the snapshot.
             outbox.waiting.truncate(1);
             return self.set_outdated(outbox);
@@ -154,8 +164,7 @@ impl Line {
             false => 0,
         };
         if taken < flush.bytes.len() {
-            outbox.waiting.push_back(flush.bytes.slice(taken..));
-            outbox.waiting_frames += flush.frames;
+            outbox.waiting.push_back(Flush { bytes: flush.bytes.slice(taken..), ..*flush });
             self.bell.notify_one();
         }
     }
