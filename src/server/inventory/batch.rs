@@ -3,7 +3,7 @@
 use super::{
     LockedDrop, TRANSACTION_TIMEOUT,
     combine::{Order, Outcome},
-    locked::{Entrant, Failure},
+    locked::{Committed, Entrant, Failure, News},
     purchase::{self, Purchase, Purchased},
     release::{self, Release, Released},
     reserve::{self, Granted, Reserve},
@@ -36,7 +36,11 @@ struct Outcomes {
 /// waits for this drop.
 pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(), DropError> {
     match attempt(&state, drop_id, &batch).await {
-        Ok(outcomes) => batch.answer(outcomes),
+        Ok((outcomes, news)) => {
+            // First those who wait for it.
+            batch.answer(outcomes);
+            news.tell(&state);
+        }
         Err(Failure::Anyones(cause)) if batch.len() > 1 => {
             // Nothing was committed, and only one of them may be to blame: each on its own.
             tracing::warn!(%cause, drop_id, orders = batch.len(), "a batch failed");
@@ -62,14 +66,14 @@ pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(
     Ok(())
 }
 
-async fn attempt(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outcomes, Failure> {
+async fn attempt(state: &AppState, drop_id: i64, batch: &Batch) -> Result<(Outcomes, News), Failure> {
     timeout(TRANSACTION_TIMEOUT, transact(state, drop_id, batch)).await.unwrap_or_else(|_| {
         tracing::error!(drop_id, "a batch did not end in time");
         Err(Failure::Everyones(DropError::Unknown))
     })
 }
 
-async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outcomes, Failure> {
+async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<(Outcomes, News), Failure> {
     let user_ids = batch.user_ids();
     let entrant = Entrant::Users(&user_ids);
     let Some((mut drop, mut standings)) = LockedDrop::enter(state, drop_id, entrant).await? else {
@@ -79,12 +83,13 @@ async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<Outco
     let purchased = purchase::sell(&mut drop, &mut standings, &batch.purchases).await?;
     let decisions = reserve::decide(&mut drop, &standings, &batch.reserves);
     let new_stock = drop.available();
-    let granted = reserve::outcomes(&batch.reserves, decisions, drop.commit().await?);
+    let Committed { made, news } = drop.commit().await?;
+    let granted = reserve::outcomes(&batch.reserves, decisions, made);
     let outcomes = Outcomes { released, purchased, granted, new_stock };
     if let Some(granted) = outcomes.granted.iter().flatten().find(|granted| !granted.was_held) {
         state.expiry.expect(granted.reservation.expires_at);
     }
-    Ok(outcomes)
+    Ok((outcomes, news))
 }
 
 impl Batch {

@@ -53,7 +53,7 @@ async fn first_to_lapse(state: &AppState) -> Result<FirstToLapse, DropError> {
 
 async fn release_lapsed(state: &AppState, drop_id: i64) -> Result<(), DropError> {
     if let Some((drop, _)) = LockedDrop::enter(state, drop_id, Entrant::Sweeper).await.map_err(Failure::from)? {
-        drop.commit().await?;
+        drop.commit().await?.news.tell(state);
     }
     Ok(())
 }

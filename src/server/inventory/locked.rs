@@ -281,20 +281,20 @@ impl LockedDrop {
         self.transaction.connection()
     }
 
-    /// Writes what was noted, commits it, and publishes it after the COMMIT; returns the reservations that were made, by
-    /// their users. One that is dropped instead rolls back, and takes its connection with it.
-    pub(super) async fn commit(mut self) -> Result<HashMap<i64, Reservation>, Failure> {
+    /// Writes what was noted, commits it, and publishes it after the COMMIT. One that is dropped instead rolls back, and takes
+    /// its connection with it.
+    pub(super) async fn commit(mut self) -> Result<Committed, Failure> {
         let Some(reason) = self.reason else {
             // Nothing to keep. Waiting for the end frees the lock before the answers go out; if it fails, the
             // connection is closed, and the lock is free all the same.
             if self.transaction.rollback().await.is_ok() {
                 self.state.warm.keep(self.transaction);
             }
-            return Ok(HashMap::new());
+            return Ok(Committed::default());
         };
         let expires_at = self.now + self.state.config.reservation_ttl;
-        let write = self.write(expires_at);
-        let written = self.transaction.run(&write).await.and_then(Written::read)?;
+        let statement = self.statement(expires_at);
+        let written = self.transaction.run(&statement).await.and_then(Written::read)?;
         let made = written.granted.into_iter().map(|(id, size_id, user_id)| Reservation {
             id,
             drop_id: self.id,
@@ -321,16 +321,13 @@ impl LockedDrop {
             let_go: self.told.iter().map(|(reservation, _)| reservation.user_id).collect(),
             holders: made.keys().map(|user_id| (*user_id, expires_at)).collect(),
         });
-        let made_too = made.values().map(|reservation| (reservation.clone(), None));
-        for (reservation, purchase) in self.told.into_iter().chain(made_too) {
-            let user_id = reservation.user_id;
-            self.state.feed.send_to(user_id, || Frame::Reservation { reservation, purchase });
-        }
-        Ok(made)
+        let mut news = self.told;
+        news.extend(made.values().map(|reservation| (reservation.clone(), None)));
+        Ok(Committed { made, news: News(news) })
     }
 
     /// The statement that writes what was noted.
-    fn write(&self, expires_at: DateTime<Utc>) -> String {
+    fn statement(&self, expires_at: DateTime<Utc>) -> String {
         let moved = || self.shelf.iter().filter(|shelf| shelf.available_delta != 0 || shelf.held_delta != 0);
         format!(
             "execute write({}, {}, {}, {}, {}, {}, '{}', '{}')",
@@ -346,6 +343,26 @@ impl LockedDrop {
     }
 }
 
+/// What a transaction did.
+#[derive(Default)]
+pub(super) struct Committed {
+    /// Reservations that were made, by their users.
+    pub(super) made: HashMap<i64, Reservation>,
+    pub(super) news: News,
+}
+
+/// What became of reservations, for the sockets of their holders.
+#[derive(Default)]
+pub(super) struct News(Vec<(Reservation, Option<Purchase>)>);
+
+impl News {
+    pub(super) fn tell(self, state: &AppState) {
+        for (reservation, purchase) in self.0 {
+            state.feed.send_to(reservation.user_id, || Frame::Reservation { reservation, purchase });
+        }
+    }
+}
+
 fn label(shelf: &[ShelfSize], size_id: i64) -> String {
     shelf.iter().find(|shelf| shelf.id == size_id).expect(SIZE_IS_KNOWN).size.label.clone()
 }
@@ -356,4 +373,4 @@ fn array(numbers: impl IntoIterator<Item = impl Display>) -> String {
     format!("'{{{}}}'", numbers.join(","))
 }
 
-const SIZE_IS_KNOWN: &str = "a foreign key ties a reservation's size to its drop, and the lock keeps its sizes";
+const SIZE_IS_KNOWN: &str = "a reservation's size is one of its drop, and the lock keeps its sizes";

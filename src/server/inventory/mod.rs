@@ -3,9 +3,9 @@
 //! Requests for a drop are gathered by its [`Combiner`] and decided a batch at a time. Every batch takes the same way:
 //! [`LockedDrop::enter`] opens a transaction, takes the drop's row lock, reads the database's clock, and first gives back
 //! the pairs of reservations that have lapsed by then; `release`, `purchase` and `reserve` decide with what they find;
-//! [`LockedDrop::write`] writes stock and version; [`LockedDrop::commit`] commits, and only then tells the catalog. Whoever holds the lock sees a
-//! drop in which nothing is overdue, so that no sweeper is needed for correctness, and no two of them can differ about the
-//! last pair.
+//! [`LockedDrop::commit`] writes reservations, stock and version, commits, and only then tells the catalog. Whoever holds the
+//! lock sees a drop in which nothing is overdue, so that no sweeper is needed for correctness, and no two of them can differ
+//! about the last pair.
 //!
 //! Callers don't know whether their transaction was shared. Transactions run in tasks of their own: a caller that goes
 //! away cannot stop one between COMMIT and telling.
