@@ -22,7 +22,6 @@ pub(crate) struct Machine {
     pub(crate) date: String,
     pub(crate) hardware: String,
     pub(crate) software: String,
-    pub(crate) disk: String,
 }
 
 /// How long the disk is asked, and how often: a COMMIT waits as long as what it asks for.
@@ -48,7 +47,6 @@ impl Machine {
             date,
             hardware: hardware(),
             software: format!("{}, {}, PostgreSQL {postgres}, {}", env::consts::OS, rustc.trim(), crates.join(", ")),
-            disk: disk().expect("the target directory takes a file"),
         }
     }
 }
@@ -66,8 +64,8 @@ fn hardware() -> String {
     format!("{cores} cores ({model}){memory}, shared by the server, PostgreSQL and the load generator")
 }
 
-/// How long the disk takes to keep what is written, with nothing else to do.
-fn disk() -> io::Result<String> {
+/// How long the disk of the target directory takes to keep what is written, with nothing else to do.
+pub(crate) fn disk() -> io::Result<String> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("disk");
     let file = File::create(&path)?;
     file.write_all_at(&vec![0; DISK_FILE_BYTES as usize], 0)?;

@@ -36,12 +36,12 @@ impl Report {
     }
 
     /// Writes docs/benchmarks.md and its charts.
-    pub(crate) fn write(&self, machine: &Machine, spans: Spans) -> io::Result<()> {
+    pub(crate) fn write(&self, machine: &Machine, disk: &str, spans: Spans) -> io::Result<()> {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
         for (name, chart) in self.charts() {
             fs::write(docs.join(name), chart.svg())?;
         }
-        let Machine { date, hardware, software, disk } = machine;
+        let Machine { date, hardware, software } = machine;
         let (warm_up, measured) = (spans.warm_up.as_secs_f64(), spans.measured.as_secs_f64());
         let open_percent = OPEN_LOOP_SHARE * 100.0;
         let preamble = format!(
