@@ -152,7 +152,8 @@ pub(crate) struct WarmLoans {
 }
 
 impl WarmLoans {
-    /// None yet, and at most so many: whoever waits for a connection of the pool waits for those as well.
+    /// None yet, and at most so many: as many transactions as may be under way, so that none waits at the pool for one that
+    /// the next transaction finds here.
     pub(crate) fn new(most: usize) -> Self {
         Self { loans: Mutex::default(), most }
     }

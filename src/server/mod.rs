@@ -118,7 +118,7 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             session_key: SessionKey::load(&config.session_key, &pool).await?,
             combiner: Combiner::new(config.strategy),
-            warm: WarmLoans::new(config.strategy.warm_connections()),
+            warm: WarmLoans::new(config.strategy.transactions()),
             config,
             pool,
             catalog,

@@ -14,7 +14,7 @@ use crate::{
     error::{DropError, Missing},
     server::{
         AppState,
-        database::{Loan, bounded, fault},
+        database::{Loan, MAX_CONNECTIONS, bounded, fault},
     },
 };
 use std::{
@@ -114,7 +114,7 @@ pub(super) async fn ask<W: PartialEq, T: Outcome>(
         Strategy::Plain => {
             let mut queues = Queues::default();
             queue_of(&mut queues).0.push_back(order);
-            state.tasks.spawn(batch::run(state.clone(), drop_id, queues.next_batch()));
+            state.tasks.spawn(run_alone(state.clone(), drop_id, queues.next_batch()));
         }
     }
     match timeout(ANSWER_TIMEOUT, outcome).await {
@@ -133,11 +133,12 @@ async fn exists(state: &AppState, drop_id: i64) -> Result<bool, DropError> {
 }
 
 impl Strategy {
-    /// How many connections are kept for the next transaction. Where each request has one, all of them wait for the pool.
-    pub(crate) fn warm_connections(self) -> usize {
+    /// How many transactions may be under way at the same time, and thus how many connections are worth keeping warm.
+    pub(crate) fn transactions(self) -> usize {
         match self {
             Self::Combined => MAX_BATCHES,
-            Self::Plain => 0,
+            // All that the sweeper and the reconciliation leave.
+            Self::Plain => MAX_CONNECTIONS as usize - 2,
         }
     }
 }
@@ -145,7 +146,8 @@ impl Strategy {
 impl Combiner {
     /// A combiner without anything to do.
     pub fn new(strategy: Strategy) -> Self {
-        Self { strategy, drops: Mutex::default(), slots: Semaphore::new(MAX_BATCHES), sizes: Default::default() }
+        let slots = Semaphore::new(strategy.transactions());
+        Self { strategy, drops: Mutex::default(), slots, sizes: Default::default() }
     }
 
     /// Puts an order into its queue; returns whether the drop needs a worker now.
@@ -207,6 +209,13 @@ impl Combiner {
     fn lock(&self) -> MutexGuard<'_, HashMap<i64, Queues>> {
         self.drops.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs a batch of one, without regard to what else waits for its drop.
+async fn run_alone(state: AppState, drop_id: i64, batch: Batch) {
+    let _slot = state.combiner.slots.acquire().await.expect("the semaphore is never closed");
+    // Its caller was told.
+    let _ = batch::run(state.clone(), drop_id, batch).await;
 }
 
 /// Runs a drop's batches one after the other, until nobody waits.
