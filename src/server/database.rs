@@ -59,9 +59,9 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
 
 /// A connection on loan from the pool.
 ///
-/// It goes back only in words, by [`give_back`](Self::give_back). One that is dropped is in the middle of something, perhaps on a line that went silent; it is closed on the spot, and
-/// PostgreSQL rolls back what it had begun. The pool's own way, asking such a connection whether it is well, would wait
-/// for its answer forever and keep its place.
+/// It goes back only in words, by [`give_back`](Self::give_back). One that is dropped is in the middle of something, perhaps
+/// on a line that went silent; it is closed on the spot, and PostgreSQL rolls back what it had begun. The pool's own way,
+/// asking such a connection whether it is well, would wait for its answer forever and keep its place.
 pub(crate) struct Loan {
     connection: Option<PoolConnection<Postgres>>,
     /// How many it has opened since it was borrowed.
