@@ -73,6 +73,7 @@ async fn run(course: Course, named: &[String], is_quick: bool) {
     eprintln!("{}, {}\n{}", machine.date, machine.hardware, machine.software);
     let is_whole = named.is_empty() && !is_quick;
     let disk = is_whole.then(|| machine::disk().expect("the target directory takes a file"));
+    shop::make_room_in_log().await;
     let mut report = Report::default();
     for contest in CONTESTS.iter().filter(|contest| is_wanted(contest.name)) {
         eprintln!("==> {}", contest.name);

@@ -54,7 +54,8 @@ impl Report {
              everything on one machine: the absolute figures are that machine's, the ratios are the headline. *Plain* is the\n\
              server with `--plain`, one transaction under the drop's lock for each request; *combined* is the server as it\n\
              comes. Every group of cases has a fresh database, which afterwards is held to every invariant, and to every\n\
-             reservation and purchase that was acknowledged.\n\n\
+             reservation and purchase that was acknowledged. Before the first, PostgreSQL writes 600 MB of log, so that the files\n\
+             are there which it otherwise makes in the middle of commits until it has been running for a while.\n\n\
              Each case first runs a closed loop (a connection sends when it has its answer) for {warm_up} s of warm-up and\n\
              {measured} s that count, which finds the throughput; then an open loop for as long, which sends at {open_percent:.0} % of that\n\
              throughput, evenly spaced, and counts each latency from the moment at which the request was due; it sends up to\n\

@@ -35,9 +35,29 @@ const START: Duration = Duration::from_secs(60);
 /// The most that a drop may have.
 pub(crate) const PLENTY: i32 = 1_000_000;
 
+/// Has PostgreSQL make files for its log, as one that has been running for a while has them. It makes each new one, of 16 MB, in the
+/// middle of some commit, which takes tens of milliseconds, and a case here would fill several.
+pub(crate) async fn make_room_in_log() {
+    let home = PgPoolOptions::new().max_connections(1).connect_with(home()).await.expect("PostgreSQL is there");
+    // Not everybody may; then the figures are those of a server that was just installed.
+    let _ = sqlx::raw_sql(
+        "select count(pg_logical_emit_message(false, 'room', repeat('x', 1000000))) from generate_series(1, 600);
+         checkpoint",
+    )
+    .execute(&home)
+    .await;
+    home.close().await;
+}
+
+/// The database that `DATABASE_URL` names.
+fn home() -> PgConnectOptions {
+    let url = env::var("DATABASE_URL").expect("DATABASE_URL is set; script/bench does it");
+    PgConnectOptions::from_str(&url).expect("DATABASE_URL is a PostgreSQL address")
+}
+
 /// A database that is made for one group of cases and dropped after it.
 pub(crate) struct Database {
-    /// The database that `DATABASE_URL` names, whose neighbour ours is.
+    /// Whose neighbour ours is.
     home: PgPool,
     pub(crate) options: PgConnectOptions,
     pub(crate) pool: PgPool,
@@ -46,8 +66,7 @@ pub(crate) struct Database {
 impl Database {
     /// An empty shop.
     pub(crate) async fn create() -> Self {
-        let url = env::var("DATABASE_URL").expect("DATABASE_URL is set; script/bench does it");
-        let home = PgConnectOptions::from_str(&url).expect("DATABASE_URL is a PostgreSQL address");
+        let home = home();
         let options = home.clone().database("sneakdrop_bench_case");
         let home = PgPoolOptions::new().max_connections(1).connect_with(home).await.expect("PostgreSQL is there");
         run(&home, "drop database if exists sneakdrop_bench_case with (force)").await;
