@@ -13,7 +13,7 @@ use support::{
     gate::Gate,
     id_of, number,
     proxy::{Line, Proxy},
-    until, with_status,
+    until, waits_for_the_lock, with_status,
 };
 use tokio::task::JoinHandle;
 
@@ -279,15 +279,6 @@ async fn lock(db: &PgPool, drop_id: i64) -> Transaction<'static, Postgres> {
         .await
         .expect("nobody else has it");
     lock
-}
-
-async fn waits_for_the_lock(db: &PgPool) {
-    until("somebody waits for the lock", async || {
-        let waiting = "select count(*) from pg_stat_activity
-                       where datname = current_database() and wait_event_type = 'Lock'";
-        (number(db, waiting).await > 0).then_some(())
-    })
-    .await;
 }
 
 /// What to ask for.

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row};
 use std::{collections::HashSet, time::Duration};
 use support::{
     Answer, Person, Settings, Shop, assert_balanced, at_once, crowd, gate::Gate, id_of, lapse, lapsed_reservations,
-    number, process::Process, until, with_status,
+    number, process::Process, until, waits_for_the_lock, with_status,
 };
 use tokio::time::sleep;
 
@@ -820,12 +820,7 @@ async fn a_user_is_never_deleted_while_somebody_refers_to_them(db: PgPool) {
             let db = db.clone();
             async move { is_refused_by(&db, &second, "reservations_user_exists").await }
         });
-        until("the second waits for the first", async || {
-            let waiting = "select count(*) from pg_stat_activity
-                           where datname = current_database() and wait_event_type = 'Lock'";
-            (number(&db, waiting).await > 0).then_some(())
-        })
-        .await;
+        waits_for_the_lock(&db).await;
         transaction.commit().await.expect("a commit");
         refused.await.expect("it is refused");
     }

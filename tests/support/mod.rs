@@ -476,3 +476,13 @@ pub(crate) async fn at_once<F: Future>(how_many: usize, calls: impl IntoIterator
 pub(crate) fn with_status(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
 }
+
+/// Waits until a transaction waits for a lock that another one has.
+pub(crate) async fn waits_for_the_lock(db: &PgPool) {
+    until("somebody waits for the lock", async || {
+        let waiting = "select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
+        (number(db, waiting).await > 0).then_some(())
+    })
+    .await;
+}
