@@ -2,7 +2,7 @@
 
 use super::{
     AppState,
-    database::{Loan, bounded, fault},
+    database::{PoolGuard, fault, with_timeout},
     session::Caller,
 };
 use crate::{
@@ -33,14 +33,14 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
         username,
         key
     );
-    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
-    if let Some(user) = bounded(created.fetch_optional(loan.connection())).await? {
-        loan.give_back();
+    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+    if let Some(user) = with_timeout(created.fetch_optional(&mut *connection)).await? {
+        connection.put_back();
         return Ok(Account { user, is_callers: true });
     }
     let user = sqlx::query_as!(User, "select id, username from users where username_key = $1", key);
-    let user = bounded(user.fetch_one(loan.connection())).await?;
-    loan.give_back();
+    let user = with_timeout(user.fetch_one(&mut *connection)).await?;
+    connection.put_back();
     let is_callers = caller.holds(&user);
     Ok(Account { user, is_callers })
 }
@@ -48,9 +48,9 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
 /// Whether a user exists, for those who may name one.
 pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropError> {
     let found = sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user_id);
-    let mut loan = Loan::take(pool).await.map_err(fault)?;
-    let found = bounded(found.fetch_one(loan.connection())).await?;
-    loan.give_back();
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let found = with_timeout(found.fetch_one(&mut *connection)).await?;
+    connection.put_back();
     Ok(found)
 }
 
@@ -64,8 +64,8 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
            where r.user_id = $1 and r.status = 'active' and r.expires_at > clock_timestamp()"#,
         user.id
     );
-    let mut loan = Loan::take(pool).await.map_err(fault)?;
-    let reservations = bounded(reservations.fetch_all(loan.connection())).await?;
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let reservations = with_timeout(reservations.fetch_all(&mut *connection)).await?;
     let purchases = sqlx::query_as!(
         Purchase,
         "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label as size, p.price_cents, p.created_at
@@ -74,8 +74,8 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
         user.id,
         LISTED_PURCHASES
     );
-    let purchases = bounded(purchases.fetch_all(loan.connection())).await?;
-    loan.give_back();
+    let purchases = with_timeout(purchases.fetch_all(&mut *connection)).await?;
+    connection.put_back();
     Ok(Visitor { user, reservations, purchases })
 }
 

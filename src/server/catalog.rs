@@ -5,7 +5,7 @@
 //! queries, asking only for drops whose version differs. Versions decide: an older state never replaces a newer one.
 
 use super::{
-    database::{Loan, bounded, fault},
+    database::{PoolGuard, fault, with_timeout},
     inventory::StockChange,
 };
 use crate::{
@@ -193,7 +193,7 @@ impl Catalog {
     async fn ask_for_changed(&self, pool: &PgPool) -> Result<BTreeMap<i64, i64>, DropError> {
         let (ids, versions): (Vec<i64>, Vec<i64>) =
             self.read().iter().map(|(id, entry)| (*id, entry.known_version())).unzip();
-        let mut loan = Loan::take(pool).await.map_err(fault)?;
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
         let asked = Instant::now();
         let rows = sqlx::query!(
             r#"select clock_timestamp() as "now!", d.id as "id?", d.version as "version?"
@@ -204,8 +204,8 @@ impl Catalog {
             &ids,
             &versions
         );
-        let rows = bounded(rows.fetch_all(loan.connection())).await?;
-        loan.give_back();
+        let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
+        connection.put_back();
         if let Some(row) = rows.first() {
             let answered = Instant::now();
             self.clock.lock().unwrap_or_else(PoisonError::into_inner).read(row.now, asked, answered);
@@ -220,7 +220,7 @@ impl Catalog {
 
     /// Reads drops with all that belongs to them, as of one moment; returns whose reservations changed.
     async fn read_anew(&self, pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, DropError> {
-        let mut loan = Loan::begin_snapshot(pool).await.map_err(fault)?;
+        let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
         let rows = sqlx::query!(
             "select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at,
                     s.label, s.total_stock, s.available_stock, s.held_stock
@@ -228,7 +228,7 @@ impl Catalog {
              where d.id = any($1) order by d.id, s.position",
             ids
         );
-        let rows = bounded(rows.fetch_all(loan.connection())).await?;
+        let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
         let mut fresh: BTreeMap<i64, SneakerDrop> = BTreeMap::new();
         for row in rows {
             let drop = fresh.entry(row.id).or_insert_with(|| SneakerDrop {
@@ -264,12 +264,12 @@ impl Catalog {
             ids,
             LISTED_PURCHASERS as i64
         );
-        let purchases = bounded(purchases.fetch_all(loan.connection())).await?;
+        let purchases = with_timeout(purchases.fetch_all(&mut *connection)).await?;
         let reservations = sqlx::query!(
             "select drop_id, user_id, expires_at from reservations where drop_id = any($1) and status = 'active'",
             ids
         );
-        let reservations = bounded(reservations.fetch_all(loan.connection())).await?;
+        let reservations = with_timeout(reservations.fetch_all(&mut *connection)).await?;
         let last_purchase_ids = self.last_purchase_ids(ids);
         let buyers = sqlx::query!(
             "select p.drop_id, p.user_id, p.id
@@ -279,9 +279,9 @@ impl Catalog {
             ids,
             &last_purchase_ids
         );
-        let buyers = bounded(buyers.fetch_all(loan.connection())).await?;
-        loan.rollback().await.map_err(fault)?;
-        loan.give_back();
+        let buyers = with_timeout(buyers.fetch_all(&mut *connection)).await?;
+        connection.rollback().await.map_err(fault)?;
+        connection.put_back();
         let mut purchasers: BTreeMap<i64, Vec<Purchaser>> = BTreeMap::new();
         for row in purchases {
             let (purchase_id, purchased_at) = (row.purchase_id, row.created_at);

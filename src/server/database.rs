@@ -9,6 +9,7 @@ use sqlx::{
 };
 use std::{
     mem::take,
+    ops::{Deref, DerefMut},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ pub(crate) const MAX_CONNECTIONS: u32 = 20;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a connection that came back passes for alive. It was asked when it came back, and asking is a round trip.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_IDLE: Duration = Duration::from_secs(1);
 
 /// Limits that PostgreSQL enforces on each of our sessions, so that nothing holds a drop's lock for long: a statement,
 /// the wait for a lock, and a transaction whose node went silent.
@@ -30,7 +31,7 @@ const SESSION_LIMITS: [(&str, &str); 3] =
 
 /// Our statements find a few rows each: compiling them costs more than running them. Planning them is worth it each time:
 /// PostgreSQL keeps a plan for all parameters until statistics are gathered, up to minutes later, and one that was made while
-/// a table was all but empty reads the whole of it. (Batches have a way of their own: see [`Loan::begin_with`].)
+/// a table was all but empty reads the whole of it. (Batches have a way of their own: see [`PoolGuard::begin_with`].)
 const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_custom_plan")];
 
 /// The pool; connects when first used, and again by itself after the database was away. The schema must be current: each
@@ -48,7 +49,7 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
         })
         .before_acquire(|connection, idle| {
             Box::pin(async move {
-                if idle.idle_for > FRESH {
+                if idle.idle_for > MAX_IDLE {
                     connection.ping().await?;
                 }
                 Ok(true)
@@ -57,45 +58,54 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
         .connect_lazy_with(options.options(SESSION_LIMITS).options(SESSION_PLANS).application_name("sneakdrop"))
 }
 
-/// A connection on loan from the pool.
+/// A connection of the pool, with the transaction that runs on it, if any.
 ///
-/// It goes back only in words, by [`give_back`](Self::give_back). One that is dropped is in the middle of something, perhaps
-/// on a line that went silent; it is closed on the spot, and PostgreSQL rolls back what it had begun. The pool's own way,
-/// asking such a connection whether it is well, would wait for its answer forever and keep its place.
-pub(crate) struct Loan {
+/// [`put_back`](Self::put_back) returns it to the pool and must be called when nothing is under way on it. A guard that is
+/// dropped instead (an error, a time limit, a cancelled task) closes its connection, so that PostgreSQL rolls back. sqlx
+/// would rather ping such a connection without a time limit, and an unreachable peer would occupy its place for ever.
+pub(crate) struct PoolGuard {
+    /// `None` only while it is being dropped.
     connection: Option<PoolConnection<Postgres>>,
-    /// How many it has opened since it was borrowed.
-    transactions: u32,
+    /// Batches begun since the connection was acquired.
+    batches: u32,
     used_at: Instant,
 }
 
-impl Loan {
-    /// Borrows a connection.
-    pub(crate) async fn take(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Ok(Self { connection: Some(pool.acquire().await?), transactions: 0, used_at: Instant::now() })
+impl PoolGuard {
+    /// Waits for a connection, for at most [`ACQUIRE_TIMEOUT`].
+    pub(crate) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: Some(pool.acquire().await?), batches: 0, used_at: Instant::now() })
     }
 
-    /// Borrows a connection and opens a transaction on it.
+    /// Acquires a connection and begins a transaction on it.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut loan = Self::take(pool).await?;
-        loan.run("begin isolation level read committed").await?;
-        Ok(loan)
+        let mut guard = Self::acquire(pool).await?;
+        guard.run("begin isolation level read committed").await?;
+        Ok(guard)
     }
 
-    /// Opens a transaction and runs its first statements, all in one round trip; returns the rows of each statement, of the
-    /// one that opens the transaction among them.
+    /// Acquires a connection and begins a read-only transaction in which every statement sees the same state.
+    pub(crate) async fn begin_snapshot(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut guard = Self::acquire(pool).await?;
+        guard.run("begin isolation level repeatable read read only").await?;
+        Ok(guard)
+    }
+
+    /// Begins a transaction and runs its first statements, all in one round trip. Returns the rows of each statement; those
+    /// of `begin` and the settings before it come first and are empty.
     pub(crate) async fn begin_with(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
-        self.transactions += 1;
-        // One plan for all, made anew whenever this session has done as much again as before: a rush may fill the tables.
-        let discard = if self.transactions.is_power_of_two() { "discard plans; " } else { "" };
+        self.batches += 1;
+        // Prepared statements run with a generic plan. It was made for the tables as they were, and a rush fills them, so
+        // plan again whenever this connection has run twice as many batches.
+        let discard = if self.batches.is_power_of_two() { "discard plans; " } else { "" };
         let begin = "begin isolation level read committed; set local plan_cache_mode = force_generic_plan;";
         self.run(&format!("{discard}{begin} {statements}")).await
     }
 
-    /// Runs statements in one round trip, and returns the rows of each. Nothing may be in them but numbers, moments and
-    /// words of ours: they have no parameters.
+    /// Runs statements in one round trip by the simple protocol and returns the rows of each. There are no parameters, so
+    /// the text may only contain numbers, timestamps and literals of our own.
     pub(crate) async fn run(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
-        let mut results = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_many(self.connection());
+        let mut results = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_many(&mut **self);
         let (mut all, mut rows) = (vec![], vec![]);
         while let Some(result) = results.try_next().await? {
             match result {
@@ -106,35 +116,37 @@ impl Loan {
         Ok(all)
     }
 
-    /// Borrows a connection and opens a transaction that reads, whose statements all see the same moment.
-    pub(crate) async fn begin_snapshot(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut loan = Self::take(pool).await?;
-        loan.run("begin isolation level repeatable read read only").await?;
-        Ok(loan)
-    }
-
-    /// The connection, for a query.
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("there until it is given back")
-    }
-
-    /// Ends the transaction and keeps what it did.
     pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
         self.run("commit").await.map(drop)
     }
 
-    /// Ends a transaction that wrote nothing.
     pub(crate) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
         self.run("rollback").await.map(drop)
     }
 
-    /// Returns a connection on which nothing is under way.
-    pub(crate) fn give_back(mut self) {
+    /// Returns the connection to the pool. Nothing may be under way on it.
+    pub(crate) fn put_back(mut self) {
         self.connection = None;
     }
 }
 
-impl Drop for Loan {
+impl Deref for PoolGuard {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.connection.as_ref().expect(CONNECTED)
+    }
+}
+
+impl DerefMut for PoolGuard {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect(CONNECTED)
+    }
+}
+
+const CONNECTED: &str = "a guard has its connection until it is consumed";
+
+impl Drop for PoolGuard {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(connection.detach());
@@ -142,71 +154,71 @@ impl Drop for Loan {
     }
 }
 
-/// Connections that transactions just ran on, for the next to run on.
+/// Connections on which a transaction has just ended, kept for the next transaction.
 ///
-/// The pool asks each connection that comes back whether it is well. In a rush, with a transaction after the other, that is
-/// one round trip in four, and plans that are made anew all the time.
-pub(crate) struct WarmLoans {
-    loans: Mutex<Vec<Loan>>,
-    most: usize,
+/// sqlx pings every connection that returns to its pool. In a rush, with one transaction after the other, that is one
+/// round trip in four, and each connection's generic plans are made again all the time.
+pub(crate) struct WarmConnections {
+    guards: Mutex<Vec<PoolGuard>>,
+    capacity: usize,
 }
 
-impl WarmLoans {
-    /// None yet, and at most so many: as many transactions as may be under way, so that none waits at the pool for one that
-    /// the next transaction finds here.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { loans: Mutex::default(), most }
+impl WarmConnections {
+    /// Keeps at most `capacity` connections: as many as there may be transactions at the same time, so that none waits at
+    /// the pool for a connection that lies here unused.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { guards: Mutex::default(), capacity }
     }
 
-    /// The connection that was used last, if that was just now, or one of the pool's.
-    pub(crate) async fn take(&self, pool: &PgPool) -> Result<Loan, sqlx::Error> {
-        self.cool();
+    /// The connection that was used last if it is still warm, otherwise one from the pool.
+    pub(crate) async fn acquire(&self, pool: &PgPool) -> Result<PoolGuard, sqlx::Error> {
+        self.put_back_idle();
         let last = self.lock().pop();
         match last {
-            Some(loan) => Ok(loan),
-            None => Loan::take(pool).await,
+            Some(guard) => Ok(guard),
+            None => PoolGuard::acquire(pool).await,
         }
     }
 
     /// Keeps a connection on which nothing is under way.
-    pub(crate) fn keep(&self, mut loan: Loan) {
-        loan.used_at = Instant::now();
-        let mut loans = self.lock();
-        if loans.len() < self.most {
-            loans.push(loan);
+    pub(crate) fn keep(&self, mut guard: PoolGuard) {
+        guard.used_at = Instant::now();
+        let mut guards = self.lock();
+        if guards.len() < self.capacity {
+            guards.push(guard);
         } else {
-            loan.give_back();
+            guard.put_back();
         }
     }
 
-    /// Lets go of those that were not used just now.
-    pub(crate) fn cool(&self) {
-        let is_cold = |loan: &mut Loan| loan.used_at.elapsed() >= FRESH;
-        for mut loan in self.lock().extract_if(.., is_cold) {
-            // The pool would ask it for ever whether it is well; its line may have gone silent meanwhile.
+    /// Returns connections that have idled for [`MAX_IDLE`] to the pool.
+    pub(crate) fn put_back_idle(&self) {
+        let is_idle = |guard: &mut PoolGuard| guard.used_at.elapsed() >= MAX_IDLE;
+        for mut guard in self.lock().extract_if(.., is_idle) {
+            // sqlx pings on release without a timeout; ping first with one, in case the peer is unreachable.
             tokio::spawn(async move {
-                if let Ok(Ok(())) = timeout(FRESH, loan.connection().ping()).await {
-                    loan.give_back();
+                if let Ok(Ok(())) = timeout(MAX_IDLE, guard.ping()).await {
+                    guard.put_back();
                 }
             });
         }
     }
 
-    /// Returns all of them to the pool.
+    /// Returns all connections to the pool, for the shutdown.
     pub(crate) fn clear(&self) {
-        self.lock().drain(..).for_each(Loan::give_back);
+        self.lock().drain(..).for_each(PoolGuard::put_back);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Loan>> {
-        self.loans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<PoolGuard>> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How long a query may take in all: for a line that went silent, where PostgreSQL's own limits don't reach us.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Runs queries in bounded time, and says what their faults mean.
-pub(crate) async fn bounded<T>(queries: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DropError> {
+/// Runs queries in with_timeout time, and says what their faults mean.
+pub(crate) async fn with_timeout<T>(queries: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DropError> {
     match timeout(QUERY_TIMEOUT, queries).await {
         Ok(outcome) => outcome.map_err(fault),
         Err(_) => {
@@ -222,7 +234,7 @@ pub(crate) fn fault(error: sqlx::Error) -> DropError {
         Some("reservations_user_exists") => Some(DropError::Unauthorized),
         Some("drop_sizes_available_within_total") => Some(DropError::SoldOut),
         Some("drops_ends_after_start") => Some(DropError::invalid("endsAt", "must be after the start")),
-        _ => is_passing(&error).then_some(DropError::Unavailable),
+        _ => is_transient(&error).then_some(DropError::Unavailable),
     };
     let outcome = known.unwrap_or(DropError::Internal);
     if outcome.status() >= 500 {
@@ -249,7 +261,7 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
 /// Whether an error goes away by itself: the database cannot be reached, or answers with connection trouble (08), a
 /// serialisation failure or deadlock (40), too many connections (53), a transaction, lock or statement that took too
 /// long (25P03, 55P03, 57014), or that it stops or starts (57P).
-pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         // A balancer that takes a connection and has nobody to give it to.

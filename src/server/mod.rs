@@ -29,7 +29,7 @@ use axum::{
 };
 use catalog::Catalog;
 use config::Config;
-use database::{Loan, WarmLoans};
+use database::{PoolGuard, WarmConnections};
 use expiry::ExpiryTimer;
 use feed::Feed;
 use inventory::Combiner;
@@ -89,7 +89,7 @@ pub struct Shared {
     /// Connections to PostgreSQL, the single source of truth.
     pub pool: PgPool,
     /// Those of them that transactions just ran on.
-    pub(crate) warm: WarmLoans,
+    pub(crate) warm: WarmConnections,
     /// Every drop, in memory.
     pub catalog: Catalog,
     /// What `GET /api/drops` answers.
@@ -118,7 +118,7 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             session_key: SessionKey::load(&config.session_key, &pool).await?,
             combiner: Combiner::new(config.strategy),
-            warm: WarmLoans::new(config.strategy.transactions()),
+            warm: WarmConnections::new(config.strategy.transactions()),
             config,
             pool,
             catalog,
@@ -213,9 +213,9 @@ pub fn router(state: AppState) -> Router {
 /// Whether this node can sell.
 async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Value>, DropError> {
     let question = async {
-        let mut loan = Loan::take(&state.pool).await?;
-        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(loan.connection()).await?;
-        loan.give_back();
+        let mut connection = PoolGuard::acquire(&state.pool).await?;
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&mut *connection).await?;
+        connection.put_back();
         Ok::<_, sqlx::Error>(())
     };
     match timeout(Duration::from_secs(2), question).await {
@@ -256,7 +256,7 @@ async fn migrate(database: &PgConnectOptions) -> Result<(), Box<dyn Error + Send
         loop {
             retry.tick().await;
             match attempt().await {
-                Err(MigrateError::Execute(error)) if database::is_passing(&error) => {
+                Err(MigrateError::Execute(error)) if database::is_transient(&error) => {
                     tracing::warn!(%error, "waiting for the database");
                 }
                 outcome => return outcome,
@@ -273,7 +273,7 @@ async fn reconcile(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        state.warm.cool();
+        state.warm.put_back_idle();
         let asked = Instant::now();
         // The log has the cause of an error; the next tick tries again, and a line that went silent is left behind.
         if let Ok(Ok(surprised)) = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool)).await {

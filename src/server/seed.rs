@@ -2,7 +2,7 @@
 
 use super::{
     AppState, accounts,
-    database::{Loan, fault},
+    database::{PoolGuard, fault},
     inventory::{self, NewDrop, NewSize},
     session::Caller,
 };
@@ -55,9 +55,9 @@ impl Sample {
 
 /// Fills an empty shop; one that has drops is left alone. Of several nodes that start at once, one does it.
 pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
-    let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
+    let mut transaction = PoolGuard::begin(&state.pool).await.map_err(fault)?;
     sqlx::query!("select pg_advisory_xact_lock(hashtext('sneakdrop seed'))")
-        .execute(transaction.connection())
+        .execute(&mut *transaction)
         .await
         .map_err(fault)?;
     state.catalog.reconcile(&state.pool).await?;
@@ -79,10 +79,10 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
             ends_at: None,
             sizes: sizes.collect(),
         };
-        inventory::insert(transaction.connection(), new).await.map_err(fault)?;
+        inventory::insert(&mut *transaction, new).await.map_err(fault)?;
     }
     transaction.commit().await.map_err(fault)?;
-    transaction.give_back();
+    transaction.put_back();
     state.catalog.reconcile(&state.pool).await?;
     tracing::info!(drops = SHELF.len(), "sample data inserted");
     Ok(())

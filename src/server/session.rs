@@ -6,7 +6,7 @@
 
 use super::{
     AppState,
-    database::{Loan, bounded, fault},
+    database::{PoolGuard, fault, with_timeout},
 };
 use crate::{domain::User, error::DropError};
 use axum::{
@@ -116,9 +116,9 @@ impl SessionKey {
     /// The key of this database's visitors.
     pub async fn load(configured: &[u8], pool: &PgPool) -> Result<Self, DropError> {
         let secret = sqlx::query_scalar!(r#"select session_secret::text as "secret!" from shop"#);
-        let mut loan = Loan::take(pool).await.map_err(fault)?;
-        let secret = bounded(secret.fetch_one(loan.connection())).await?;
-        loan.give_back();
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let secret = with_timeout(secret.fetch_one(&mut *connection)).await?;
+        connection.put_back();
         Ok(Self::new(configured, &secret))
     }
 

@@ -14,7 +14,7 @@ use crate::{
     error::{DropError, Missing},
     server::{
         AppState,
-        database::{Loan, MAX_CONNECTIONS, bounded, fault},
+        database::{MAX_CONNECTIONS, PoolGuard, fault, with_timeout},
     },
 };
 use std::{
@@ -126,9 +126,9 @@ pub(super) async fn ask<W: PartialEq, T: Outcome>(
 /// Whether there is a drop that this node has not heard of yet.
 async fn exists(state: &AppState, drop_id: i64) -> Result<bool, DropError> {
     let found = sqlx::query_scalar!(r#"select exists (select from drops where id = $1) as "exists!""#, drop_id);
-    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
-    let found = bounded(found.fetch_one(loan.connection())).await?;
-    loan.give_back();
+    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+    let found = with_timeout(found.fetch_one(&mut *connection)).await?;
+    connection.put_back();
     Ok(found)
 }
 

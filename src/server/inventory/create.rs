@@ -4,7 +4,7 @@ use crate::{
     error::DropError,
     server::{
         AppState,
-        database::{Loan, commit_fault, fault},
+        database::{PoolGuard, commit_fault, fault},
     },
 };
 use chrono::{DateTime, Utc};
@@ -39,10 +39,10 @@ impl NewSize {
 pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop, DropError> {
     let state = state.clone();
     uncancelled(async move {
-        let mut transaction = Loan::begin(&state.pool).await.map_err(fault)?;
-        let drop = insert(transaction.connection(), new).await.map_err(fault)?;
+        let mut transaction = PoolGuard::begin(&state.pool).await.map_err(fault)?;
+        let drop = insert(&mut *transaction, new).await.map_err(fault)?;
         transaction.commit().await.map_err(commit_fault)?;
-        transaction.give_back();
+        transaction.put_back();
         state.catalog.insert(drop.clone());
         Ok(drop)
     })

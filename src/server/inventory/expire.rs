@@ -6,7 +6,7 @@ use crate::{
     error::DropError,
     server::{
         AppState,
-        database::{Loan, bounded, fault},
+        database::{PoolGuard, fault, with_timeout},
     },
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,9 +42,9 @@ async fn first_to_lapse(state: &AppState) -> Result<FirstToLapse, DropError> {
                order by expires_at limit 1
            ) first_of_drop"#
     );
-    let mut loan = Loan::take(&state.pool).await.map_err(fault)?;
-    let rows = bounded(rows.fetch_all(loan.connection())).await?;
-    loan.give_back();
+    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+    let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
+    connection.put_back();
     Ok(FirstToLapse {
         due: rows.iter().filter(|row| row.expires_at <= row.now).map(|row| row.id).collect(),
         next: rows.iter().map(|row| row.expires_at.max(row.now + SOON)).min(),

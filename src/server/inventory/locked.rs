@@ -9,7 +9,7 @@ use crate::{
     error::DropError,
     server::{
         AppState,
-        database::{Loan, commit_fault, fault, is_passing, is_refusal},
+        database::{PoolGuard, commit_fault, fault, is_refusal, is_transient},
     },
 };
 use chrono::{DateTime, Utc};
@@ -23,7 +23,7 @@ const LAPSED_BATCH: i64 = 500;
 /// A drop whose row lock this transaction holds, with everything lapsed already given back.
 pub(super) struct LockedDrop {
     state: AppState,
-    transaction: Loan,
+    transaction: PoolGuard,
     pub(super) id: i64,
     pub(super) price_cents: i32,
     pub(super) limit_per_user: Option<i32>,
@@ -68,7 +68,7 @@ impl From<Failure> for DropError {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        if is_passing(&error) { Self::Everyones(fault(error)) } else { Self::Anyones(error) }
+        if is_transient(&error) { Self::Everyones(fault(error)) } else { Self::Anyones(error) }
     }
 }
 
@@ -165,7 +165,7 @@ impl LockedDrop {
              execute shelf({drop_id}); execute standings({drop_id}, {});",
             array(user_ids)
         );
-        let mut transaction = state.warm.take(&state.pool).await?;
+        let mut transaction = state.warm.acquire(&state.pool).await?;
         let results = transaction.begin_with(&statements).await?;
         let [.., locked, shelf, standings] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
         if locked.is_empty() {
@@ -222,7 +222,7 @@ impl LockedDrop {
             LAPSED_BATCH + first_of.len() as i64,
             first_of
         )
-        .fetch_all(self.transaction.connection())
+        .fetch_all(&mut *self.transaction)
         .await?;
         for row in lapsed {
             let reservation = Reservation {
@@ -278,7 +278,7 @@ impl LockedDrop {
 
     /// The connection that the transaction runs on.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
-        self.transaction.connection()
+        &mut *self.transaction
     }
 
     /// Writes what was noted, commits it, and publishes it after the COMMIT. One that is dropped instead rolls back, and takes

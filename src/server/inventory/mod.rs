@@ -64,12 +64,12 @@ impl StockChange {
     }
 }
 
-/// Runs a transaction to its end whatever becomes of the caller, in bounded time.
+/// Runs a transaction to its end whatever becomes of the caller, in with_timeout time.
 async fn uncancelled<T: Send + 'static>(
     transaction: impl Future<Output = Result<T, DropError>> + Send + 'static,
 ) -> Result<T, DropError> {
-    let bounded = async { timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(DropError::Unknown)) };
-    tokio::spawn(bounded).await.unwrap_or_else(|panic| {
+    let with_timeout = async { timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(DropError::Unknown)) };
+    tokio::spawn(with_timeout).await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a transaction panicked");
         Err(DropError::Internal)
     })

@@ -8,7 +8,7 @@ use crate::{
     error::{DropError, Missing},
     server::{
         AppState,
-        database::{Loan, bounded, fault},
+        database::{PoolGuard, fault, with_timeout},
     },
 };
 use sqlx::PgPool;
@@ -51,9 +51,9 @@ pub(crate) async fn purchase(state: &AppState, user_id: i64, target: Target) -> 
 async fn drop_of(pool: &PgPool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
     let drop_id =
         sqlx::query_scalar!("select drop_id from reservations where id = $1 and user_id = $2", reservation_id, user_id);
-    let mut loan = Loan::take(pool).await.map_err(fault)?;
-    let drop_id = bounded(drop_id.fetch_optional(loan.connection())).await?;
-    loan.give_back();
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let drop_id = with_timeout(drop_id.fetch_optional(&mut *connection)).await?;
+    connection.put_back();
     drop_id.ok_or(DropError::NotFound(Missing::Reservation))
 }
 
