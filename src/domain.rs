@@ -240,13 +240,13 @@ pub struct Snapshot {
     pub visitor: Option<Visitor>,
 }
 
-/// What `/ws` sends. Counts are absolute and versioned, never differences: losing a frame loses nothing for good.
+/// What `/ws` sends. Counts are absolute and versioned, never differences: losing a event loses nothing for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 // The page's own reader finds the type by itself; serde's way to it takes a second reader for every field.
 #[cfg_attr(feature = "ssr", serde(tag = "type"))]
-pub enum Frame {
-    /// The first frame of a connection, and the way out for a socket that fell behind.
+pub enum ServerEvent {
+    /// The first event of a connection, and the way out for a socket that fell behind.
     Snapshot {
         /// The database's clock.
         #[serde(deserialize_with = "moment::read")]
@@ -574,7 +574,7 @@ mod tests {
 
     #[test]
     fn frames_spell_their_fields_as_the_protocol_does() {
-        let json = serde_json::to_value(Frame::StockUpdated(update(128))).expect("serialises");
+        let json = serde_json::to_value(ServerEvent::StockUpdated(update(128))).expect("serialises");
         assert_eq!(json["type"], "stockUpdated");
         assert_eq!(json["dropId"], 1);
         assert_eq!(json["newStock"], 3);

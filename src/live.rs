@@ -7,8 +7,8 @@ use crate::{
     clock::{Clock, page_timer_ms},
     components::toasts::Toasts,
     domain::{
-        Frame, LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User,
-        Visitor,
+        LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, ServerEvent, Snapshot, SneakerDrop,
+        User, Visitor,
     },
     error::DropError,
     wire::read,
@@ -206,9 +206,9 @@ impl Live {
         wake();
     }
 
-    fn receive(self, frame: Frame) {
-        match frame {
-            Frame::Snapshot { now, drops } => {
+    fn receive(self, event: ServerEvent) {
+        match event {
+            ServerEvent::Snapshot { now, drops } => {
                 self.clock.restart(now);
                 self.set_drops(&drops);
                 // What is shown already is not rendered anew.
@@ -216,8 +216,8 @@ impl Live {
                 self.connection.set(Connection::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
-            Frame::Heartbeat { now } => self.clock.read(now),
-            Frame::StockUpdated(update) => {
+            ServerEvent::Heartbeat { now } => self.clock.read(now),
+            ServerEvent::StockUpdated(update) => {
                 if let Some(drop) = self.drops.with_untracked(|drops| find(drops, update.drop_id)) {
                     let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);
                     drop.maybe_update(|drop| drop.apply(&update));
@@ -226,13 +226,13 @@ impl Live {
                     }
                 }
             }
-            Frame::PurchaseCompleted { drop_id, purchase_id, purchaser, purchased_at, .. } => {
+            ServerEvent::PurchaseCompleted { drop_id, purchase_id, purchaser, purchased_at, .. } => {
                 let User { id, username } = purchaser;
                 self.add_purchasers(drop_id, vec![Purchaser { id, username, purchase_id, purchased_at }]);
             }
-            Frame::DropCreated { drop } => self.set_drops(&[drop]),
-            Frame::Reservation { reservation, purchase } => self.apply(reservation, purchase),
-            Frame::Visitor { visitor } => self.set_visitor(visitor),
+            ServerEvent::DropCreated { drop } => self.set_drops(&[drop]),
+            ServerEvent::Reservation { reservation, purchase } => self.apply(reservation, purchase),
+            ServerEvent::Visitor { visitor } => self.set_visitor(visitor),
         }
     }
 
@@ -303,9 +303,9 @@ impl Live {
             Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
                 heard_ms.set(page_timer_ms());
                 match event.data().as_string().and_then(|json| read(&json)) {
-                    Some(frame) => self.receive(frame),
+                    Some(event) => self.receive(event),
                     // A newer server may say more than this page understands; what it knows it keeps.
-                    None => web_sys::console::warn_2(&"unknown frame".into(), &event.data()),
+                    None => web_sys::console::warn_2(&"unknown event".into(), &event.data()),
                 }
             })
         };

@@ -5,7 +5,7 @@ mod support;
 
 use futures_util::{SinkExt, StreamExt, future::join_all};
 use serde_json::{Value, json};
-use sneakdrop::domain::{Frame, Reason, ReservationStatus, SneakerDrop, StockUpdate, Visitor};
+use sneakdrop::domain::{Reason, ReservationStatus, ServerEvent, SneakerDrop, StockUpdate, Visitor};
 use sqlx::PgPool;
 use std::{collections::BTreeMap, time::Duration};
 use support::{
@@ -48,9 +48,9 @@ async fn a_socket_gets_a_snapshot_and_then_every_change_in_order(db: PgPool) {
     page.hears_of(Reason::Reserved, (4, 1), &[("M", 2)]).await;
     let bought = shop.purchase(&alice, drop_id).await.expect(200);
     page.hears_of(Reason::Purchased, (4, 0), &[]).await;
-    let frame = page.next().await;
-    let Frame::PurchaseCompleted { drop_id: of, new_stock, purchase_id, purchaser, version, .. } = frame else {
-        panic!("{frame:?}")
+    let event = page.next().await;
+    let ServerEvent::PurchaseCompleted { drop_id: of, new_stock, purchase_id, purchaser, version, .. } = event else {
+        panic!("{event:?}")
     };
     assert_eq!((of, new_stock, purchase_id, purchaser.id), (drop_id, 4, bought.purchase_id(), alice.id));
     assert_eq!((purchaser.username.as_str(), version), ("alice", page.drops[&drop_id].version));
@@ -74,8 +74,11 @@ async fn a_new_drop_reaches_every_socket_whole(db: PgPool) {
     let mut page = Page::open(&shop, None).await;
     assert!(page.drops.is_empty());
     let drop_id = shop.open_drop(5).await;
-    let frame = page.next().await;
-    assert!(matches!(&frame, Frame::DropCreated { drop } if drop.id == drop_id && drop.total_stock == 5), "{frame:?}");
+    let event = page.next().await;
+    assert!(
+        matches!(&event, ServerEvent::DropCreated { drop } if drop.id == drop_id && drop.total_stock == 5),
+        "{event:?}"
+    );
     page.hears_of(Reason::Created, (5, 0), &[("One size", 5)]).await;
     shop.close().await;
 }
@@ -130,8 +133,8 @@ async fn frames_about_a_reservation_go_only_to_its_holder(db: PgPool) {
     for page in &mut others {
         loop {
             match page.next().await {
-                Frame::DropCreated { drop } if drop.id == marker => break,
-                Frame::Reservation { reservation, .. } => panic!("{reservation:?} was told to others"),
+                ServerEvent::DropCreated { drop } if drop.id == marker => break,
+                ServerEvent::Reservation { reservation, .. } => panic!("{reservation:?} was told to others"),
                 _ => {}
             }
         }
@@ -174,19 +177,19 @@ async fn changes_are_bundled_to_twenty_frames_a_second(db: PgPool) {
 
     let since = Instant::now();
     let burst = at_once(100, people.iter().map(|person| shop.reserve(person, drop_id)));
-    let frames = async {
-        let mut frames = 0;
+    let events = async {
+        let mut events = 0;
         loop {
-            frames += 1;
+            events += 1;
             if page.next_stock().await.new_stock == 0 {
-                return frames;
+                return events;
             }
         }
     };
-    let (answers, frames) = tokio::join!(burst, frames);
+    let (answers, events) = tokio::join!(burst, events);
     assert_eq!(support::with_status(&answers, 201), 200);
     let flushes = since.elapsed().as_millis() / 50 + 1;
-    assert!(frames <= flushes, "{frames} frames in {:?}", since.elapsed());
+    assert!(events <= flushes, "{events} events in {:?}", since.elapsed());
     shop.close().await;
 }
 
@@ -196,8 +199,8 @@ async fn what_another_node_commits_reaches_this_nodes_sockets(db: PgPool) {
     let there = here.another(Settings::default()).await;
     let mut page = Page::open(&here, None).await;
     let drop_id = there.open_drop(5).await;
-    let frame = page.next().await;
-    assert!(matches!(&frame, Frame::DropCreated { drop } if drop.id == drop_id), "{frame:?}");
+    let event = page.next().await;
+    assert!(matches!(&event, ServerEvent::DropCreated { drop } if drop.id == drop_id), "{event:?}");
     page.hears_of(Reason::Created, (5, 0), &[("One size", 5)]).await;
     there.agrees_with_the_database().await;
 
@@ -206,8 +209,11 @@ async fn what_another_node_commits_reaches_this_nodes_sockets(db: PgPool) {
     page.hears_of(Reason::Reserved, (4, 1), &[("One size", 4)]).await;
     there.purchase(&alice, drop_id).await.expect(200);
     page.hears_of(Reason::Purchased, (4, 0), &[]).await;
-    let frame = page.next().await;
-    assert!(matches!(&frame, Frame::PurchaseCompleted { purchaser, .. } if purchaser.id == alice.id), "{frame:?}");
+    let event = page.next().await;
+    assert!(
+        matches!(&event, ServerEvent::PurchaseCompleted { purchaser, .. } if purchaser.id == alice.id),
+        "{event:?}"
+    );
     there.reserve(&alice, drop_id).await.expect(201);
     page.hears_of(Reason::Reserved, (3, 1), &[("One size", 3)]).await;
     there.release(&alice, drop_id).await.expect(200);
@@ -266,7 +272,7 @@ async fn a_slow_socket_skips_to_the_latest_and_holds_nobody_up(db: PgPool) {
     let mut brisk = Page::open(&shop, None).await;
     let mut slow = Page::open(&shop, None).await;
 
-    // As much as fills every buffer on the way, and then more frames than the server remembers.
+    // As much as fills every buffer on the way, and then more events than the server remembers.
     for _ in 0..11 {
         let version = change_every_drop(&shop).await;
         brisk.knows(version).await;
@@ -274,8 +280,8 @@ async fn a_slow_socket_skips_to_the_latest_and_holds_nobody_up(db: PgPool) {
     assert_eq!(brisk.snapshots, 1, "whoever keeps up is told the changes alone");
     slow.knows(brisk.drops.values().map(|drop| drop.version).max().expect("there are drops")).await;
     assert_eq!(shown_stock(slow.drops.into_values()), shown_stock(brisk.drops.into_values()));
-    assert_eq!(slow.snapshots, 2, "{} frames instead of {}", slow.frames, brisk.frames);
-    assert!(slow.frames < brisk.frames, "{} frames instead of {}", slow.frames, brisk.frames);
+    assert_eq!(slow.snapshots, 2, "{} events instead of {}", slow.events, brisk.events);
+    assert!(slow.events < brisk.events, "{} events instead of {}", slow.events, brisk.events);
     shop.stop().await;
 }
 
@@ -308,16 +314,16 @@ async fn a_socket_that_answers_no_pings_is_closed_and_one_that_does_is_kept(db: 
     let mut mute = handshake(&shop, []).await.expect("a socket").into_inner();
     let opened_at = Instant::now();
     let mut sink = tokio::io::sink();
-    let frames_before = polite.frames;
+    let events_before = polite.events;
     tokio::select! {
         // A reset is an end as well.
         end = timeout(2 * DEADLINE, tokio::io::copy(&mut mute, &mut sink)) => drop(end.expect("it is closed")),
-        frame = polite.next() => panic!("nothing happened, and yet {frame:?}"),
+        event = polite.next() => panic!("nothing happened, and yet {event:?}"),
     }
     // The first question comes within one interval of ten seconds; two may stay without an answer.
     let lived = opened_at.elapsed();
     assert!(lived >= Duration::from_secs(19), "it was closed after {lived:?}");
-    assert!(polite.frames > frames_before, "nobody told the page that its line is alive");
+    assert!(polite.events > events_before, "nobody told the page that its line is alive");
     shop.reserve(&alice, drop_id).await.expect(201);
     polite.hears_of(Reason::Reserved, (4, 1), &[("One size", 4)]).await;
     shop.close().await;
@@ -364,7 +370,7 @@ async fn a_stopping_server_says_goodbye_to_every_socket(db: PgPool) {
     for page in &mut pages {
         let goodbye = loop {
             match page.receive().await {
-                Some(Ok(Message::Close(frame))) => break frame.expect("it says why"),
+                Some(Ok(Message::Close(event))) => break event.expect("it says why"),
                 Some(Ok(_)) => {}
                 other => panic!("{other:?}"),
             }
@@ -429,7 +435,7 @@ struct Page {
     snapshot: BTreeMap<i64, i64>,
     updated: BTreeMap<i64, i64>,
     visitor: Option<Visitor>,
-    frames: usize,
+    events: usize,
     snapshots: usize,
 }
 
@@ -446,15 +452,15 @@ impl Page {
                 snapshot: BTreeMap::new(),
                 updated: BTreeMap::new(),
                 visitor: None,
-                frames: 0,
+                events: 0,
                 snapshots: 0,
             };
             // When the database is too busy to tell what the visitor has, the socket ends before it begins.
             let first = page.receive().await?.ok()?;
-            let first = page.take_in(&first).expect("a frame");
-            assert!(matches!(first, Frame::Snapshot { .. }), "{first:?}");
+            let first = page.take_in(&first).expect("an event");
+            assert!(matches!(first, ServerEvent::Snapshot { .. }), "{first:?}");
             let second = page.next().await;
-            assert!(matches!(second, Frame::Visitor { .. }), "{second:?}");
+            assert!(matches!(second, ServerEvent::Visitor { .. }), "{second:?}");
             Some(page)
         })
         .await
@@ -465,36 +471,36 @@ impl Page {
         soon("something comes", self.stream.next()).await
     }
 
-    /// The next frame, taken in.
-    async fn next(&mut self) -> Frame {
+    /// The next event, taken in.
+    async fn next(&mut self) -> ServerEvent {
         loop {
             let message = self.receive().await.expect("the socket stays open").expect("it is no error");
-            if let Some(frame) = self.take_in(&message) {
-                return frame;
+            if let Some(event) = self.take_in(&message) {
+                return event;
             }
         }
     }
 
-    /// Takes in a frame as a page does it, and returns it if it is news: a socket subscribes before it takes its
+    /// Takes in an event as a page does it, and returns it if it is news: a socket subscribes before it takes its
     /// snapshot, so that what falls in between comes twice.
-    fn take_in(&mut self, message: &Message) -> Option<Frame> {
+    fn take_in(&mut self, message: &Message) -> Option<ServerEvent> {
         let Message::Text(text) = message else { return None };
-        let frame: Frame = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        self.frames += 1;
+        let event: ServerEvent = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        self.events += 1;
         let in_snapshot =
             |drop_id: &i64, version: &i64| self.snapshot.get(drop_id).is_some_and(|known| version <= known);
-        match &frame {
-            Frame::Snapshot { drops, .. } => {
+        match &event {
+            ServerEvent::Snapshot { drops, .. } => {
                 self.snapshots += 1;
                 self.drops = drops.iter().map(|drop| (drop.id, drop.clone())).collect();
                 self.snapshot = drops.iter().map(|drop| (drop.id, drop.version)).collect();
             }
-            Frame::DropCreated { drop } if in_snapshot(&drop.id, &drop.version) => return None,
-            Frame::DropCreated { drop } => {
+            ServerEvent::DropCreated { drop } if in_snapshot(&drop.id, &drop.version) => return None,
+            ServerEvent::DropCreated { drop } => {
                 let known = self.drops.insert(drop.id, drop.clone());
                 assert!(known.is_none(), "{drop:?} was created twice");
             }
-            Frame::StockUpdated(update) => {
+            ServerEvent::StockUpdated(update) => {
                 let last = self.updated.insert(update.drop_id, update.version);
                 assert!(last < Some(update.version), "{update:?} came after version {last:?}");
                 if in_snapshot(&update.drop_id, &update.version) {
@@ -502,18 +508,18 @@ impl Page {
                 }
                 self.drops.get_mut(&update.drop_id).expect("a drop is told before its changes").apply(update);
             }
-            Frame::PurchaseCompleted { drop_id, version, .. } if in_snapshot(drop_id, version) => return None,
-            Frame::PurchaseCompleted { drop_id, .. } => assert!(self.drops.contains_key(drop_id), "{frame:?}"),
-            Frame::Visitor { visitor } => self.visitor.clone_from(visitor),
-            Frame::Reservation { .. } => {}
-            Frame::Heartbeat { .. } => return None,
+            ServerEvent::PurchaseCompleted { drop_id, version, .. } if in_snapshot(drop_id, version) => return None,
+            ServerEvent::PurchaseCompleted { drop_id, .. } => assert!(self.drops.contains_key(drop_id), "{event:?}"),
+            ServerEvent::Visitor { visitor } => self.visitor.clone_from(visitor),
+            ServerEvent::Reservation { .. } => {}
+            ServerEvent::Heartbeat { .. } => return None,
         }
-        Some(frame)
+        Some(event)
     }
 
     async fn next_stock(&mut self) -> StockUpdate {
         loop {
-            if let Frame::StockUpdated(update) = self.next().await {
+            if let ServerEvent::StockUpdated(update) = self.next().await {
                 return update;
             }
         }
@@ -521,7 +527,7 @@ impl Page {
 
     async fn next_reservation(&mut self) -> (sneakdrop::domain::Reservation, Option<sneakdrop::domain::Purchase>) {
         loop {
-            if let Frame::Reservation { reservation, purchase } = self.next().await {
+            if let ServerEvent::Reservation { reservation, purchase } = self.next().await {
                 return (reservation, purchase);
             }
         }
@@ -571,7 +577,7 @@ async fn handshake<'a>(
     client_async(request, stream).await.map(|(stream, _)| stream)
 }
 
-/// Fewer than the frames that the server remembers for a socket, each with enough sizes for a long frame.
+/// Fewer than the events that the server remembers for a socket, each with enough sizes for a long event.
 const MANY_DROPS: usize = 200;
 
 async fn stock_many_drops(shop: &Shop) {

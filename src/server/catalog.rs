@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Frame, LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Reason, Size, SizeLevel, SneakerDrop, StockUpdate,
-        User, add_purchaser,
+        LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Reason, ServerEvent, Size, SizeLevel, SneakerDrop,
+        StockUpdate, User, add_purchaser,
     },
     error::DropError,
 };
@@ -167,9 +167,9 @@ impl Catalog {
         self.changed.notified().await;
     }
 
-    /// The frames that bring every socket from the last flush to now: for each drop that changed its latest state, and
+    /// The events that bring every socket from the last flush to now: for each drop that changed its latest state, and
     /// its newest purchases.
-    pub(crate) fn flush(&self) -> Vec<Frame> {
+    pub(crate) fn flush(&self) -> Vec<ServerEvent> {
         let now = self.now();
         self.write().values_mut().flat_map(|entry| entry.flush(now)).collect()
     }
@@ -408,17 +408,17 @@ impl Entry {
         }
     }
 
-    fn flush(&mut self, now: DateTime<Utc>) -> Vec<Frame> {
+    fn flush(&mut self, now: DateTime<Utc>) -> Vec<ServerEvent> {
         let drop = &self.drop;
         let Pending { is_new, reason, moved_sizes, purchases } = std::mem::take(&mut self.pending);
         let reason = if is_new { Some(Reason::Created) } else { reason };
-        let mut frames = vec![];
+        let mut events = vec![];
         if is_new {
-            frames.push(Frame::DropCreated { drop: drop.clone() });
+            events.push(ServerEvent::DropCreated { drop: drop.clone() });
         }
         if let Some(reason) = reason {
             let changed = drop.sizes.iter().filter(|size| is_new || moved_sizes.contains(&size.label));
-            frames.push(Frame::StockUpdated(StockUpdate {
+            events.push(ServerEvent::StockUpdated(StockUpdate {
                 now,
                 drop_id: drop.id,
                 new_stock: drop.available_stock,
@@ -430,7 +430,7 @@ impl Entry {
                 reason,
             }));
         }
-        frames.extend(purchases.into_iter().rev().map(|purchase| Frame::PurchaseCompleted {
+        events.extend(purchases.into_iter().rev().map(|purchase| ServerEvent::PurchaseCompleted {
             drop_id: drop.id,
             new_stock: drop.available_stock,
             purchase_id: purchase.purchase_id,
@@ -438,7 +438,7 @@ impl Entry {
             purchased_at: purchase.purchased_at,
             version: drop.version,
         }));
-        frames
+        events
     }
 }
 

@@ -1,7 +1,7 @@
 //! Committed change -> catalog -> one flush, encoded once -> every socket.
 
 use super::{AppState, Shared, catalog::Catalog, line::Line};
-use crate::domain::Frame;
+use crate::domain::ServerEvent;
 use axum::body::Bytes;
 use std::{
     collections::HashMap,
@@ -55,7 +55,7 @@ pub(crate) struct Flush {
 
 impl Flush {
     /// Encodes frames.
-    pub(crate) fn of(frames: &[Frame]) -> Self {
+    pub(crate) fn of(frames: &[ServerEvent]) -> Self {
         let mut bytes = vec![];
         for frame in frames {
             let text = serde_json::to_vec(frame).expect("a frame has nothing that JSON cannot say");
@@ -76,7 +76,7 @@ impl Feed {
             // Its `now` must not be old either.
             Some(it) if it.flushes == flushes && it.made_at.elapsed() < FLUSH_INTERVAL => it.bytes.clone(),
             _ => {
-                let frame = Frame::Snapshot { now: catalog.now(), drops: catalog.drops() };
+                let frame = ServerEvent::Snapshot { now: catalog.now(), drops: catalog.drops() };
                 let bytes = Flush::of(&[frame]).bytes;
                 *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
                 bytes
@@ -85,7 +85,7 @@ impl Feed {
     }
 
     /// Sends a frame to the sockets of one user, if there are any.
-    pub(crate) fn send_to(&self, user_id: i64, frame: impl FnOnce() -> Frame) {
+    pub(crate) fn send_to(&self, user_id: i64, frame: impl FnOnce() -> ServerEvent) {
         let lines = self.lines_of(user_id);
         if !lines.is_empty() {
             let flush = Flush::of(&[frame()]);

@@ -11,7 +11,7 @@ use super::{
     session::{Caller, is_same_origin},
 };
 use crate::{
-    domain::{Frame, User},
+    domain::{ServerEvent, User},
     error::DropError,
 };
 use axum::{
@@ -161,7 +161,7 @@ impl Socket {
                     self.line.control(wire(WireFrame::ping(Bytes::new())))?;
                     // Whatever else a page hears tells it as well that we are there.
                     if !self.line.take_is_told() {
-                        let heartbeat = Frame::Heartbeat { now: self.state.catalog.now() };
+                        let heartbeat = ServerEvent::Heartbeat { now: self.state.catalog.now() };
                         self.line.control(Flush::of(&[heartbeat]).bytes)?;
                     }
                 }
@@ -184,7 +184,7 @@ impl Socket {
             Some(user) => Some(Box::pin(accounts::visitor(&self.state.pool, user)).await.map_err(|_| Gone)?),
             None => None,
         };
-        let visitor = Flush::of(&[Frame::Visitor { visitor }]);
+        let visitor = Flush::of(&[ServerEvent::Visitor { visitor }]);
         self.line.renew(|| self.state.feed.snapshot(&self.state.catalog), visitor);
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::{
     standing::{self, Standings},
 };
 use crate::{
-    domain::{Frame, Purchase, Purchaser, Reason, Reservation, ReservationStatus, Size},
+    domain::{Purchase, Purchaser, Reason, Reservation, ReservationStatus, ServerEvent, Size},
     error::DropError,
     server::{
         AppState,
@@ -358,7 +358,7 @@ pub(super) struct News(Vec<(Reservation, Option<Purchase>)>);
 impl News {
     pub(super) fn tell(self, state: &AppState) {
         for (reservation, purchase) in self.0 {
-            state.feed.send_to(reservation.user_id, || Frame::Reservation { reservation, purchase });
+            state.feed.send_to(reservation.user_id, || ServerEvent::Reservation { reservation, purchase });
         }
     }
 }
