@@ -6,7 +6,7 @@
 //! 1. [`domain`]: what a drop, a reservation and a purchase are, and the rules that need no database;
 //! 2. [`error`] and [`words`]: why a request gets nothing, and how people are told;
 //! 3. `server::inventory`: the only code that changes stock;
-//! 4. `server::{catalog, feed, socket}`: from a committed change to every open tab;
+//! 4. `server::{catalog, broadcast, socket}`: from a committed change to every open tab;
 //! 5. `server::{rest, pages}` and [`api`]: the two ways in, over REST and over server functions;
 //! 6. [`live`], [`clock`], [`call`] and [`actions`]: the browser's side of the socket, of the server's clock, and of a
 //!    click; `wire` reads what comes back;

@@ -1,17 +1,17 @@
 //! Everything that runs only on the server: what it is made of, how it starts and how it stops.
 
+pub mod broadcast;
 pub mod catalog;
 pub mod config;
 pub mod database;
-pub mod feed;
 pub mod inventory;
 pub mod listing;
 pub mod session;
 
 pub(crate) mod accounts;
 
+mod connection;
 mod expiry;
-mod line;
 pub(crate) mod pages;
 mod rest;
 mod seed;
@@ -27,11 +27,11 @@ use axum::{
     routing::{any, get},
     serve::ListenerExt,
 };
+use broadcast::Broadcast;
 use catalog::Catalog;
 use config::Config;
 use database::{PoolGuard, WarmConnections};
 use expiry::ExpiryTimer;
-use feed::Feed;
 use inventory::Combiner;
 use leptos::config::{LeptosOptions, get_configuration};
 use listing::ListingCache;
@@ -97,7 +97,7 @@ pub struct Shared {
     /// Where requests for the same drop meet.
     pub combiner: Combiner,
     /// The way to the sockets.
-    pub feed: Feed,
+    pub broadcast: Broadcast,
     /// Wakes the sweeper.
     pub expiry: ExpiryTimer,
     /// Where the pages' files are.
@@ -123,7 +123,7 @@ impl AppState {
             pool,
             catalog,
             listing: ListingCache::default(),
-            feed: Feed::default(),
+            broadcast: Broadcast::default(),
             expiry: ExpiryTimer::default(),
             leptos: get_configuration(None)?.leptos_options,
             shutdown: CancellationToken::new(),
@@ -131,9 +131,9 @@ impl AppState {
         })))
     }
 
-    /// Starts what runs beside requests, until the shutdown: the feed, the sweeper and the reconciliation.
+    /// Starts what runs beside requests, until the shutdown: the broadcast, the sweeper and the reconciliation.
     pub fn spawn_jobs(&self) {
-        self.tasks.spawn(feed::run(self.clone()));
+        self.tasks.spawn(broadcast::run(self.clone()));
         self.tasks.spawn(expiry::run(self.clone()));
         self.tasks.spawn(reconcile(self.clone()));
         self.tasks.spawn(report(self.clone()));
@@ -278,7 +278,7 @@ async fn reconcile(state: AppState) {
         // The log has the cause of an error; the next tick tries again, and a line that went silent is left behind.
         if let Ok(Ok(surprised)) = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool)).await {
             state.catalog.trust(asked);
-            surprised.into_iter().for_each(|user_id| state.feed.resync_user(user_id));
+            surprised.into_iter().for_each(|user_id| state.broadcast.resync_user(user_id));
         }
     }
 }

@@ -1,13 +1,13 @@
 //! `GET /ws`: one socket of one page.
 //!
-//! A socket first takes its seat at the feed and then its snapshot, so that no change falls in between; what it gets twice,
+//! A socket first takes its subscription at the broadcast and then its snapshot, so that no change falls in between; what it gets twice,
 //! the version tells. One that falls behind skips to the latest snapshot. One that does not take what it is sent, or answer
 //! a ping, in time is closed.
 
 use super::{
     AppState, accounts,
-    feed::{Flush, Seat},
-    line::Line,
+    broadcast::{EncodedEvents, Subscription},
+    connection::Connection,
     session::{Caller, is_same_origin},
 };
 use crate::{
@@ -105,15 +105,15 @@ fn accept_key(request: &Request) -> Option<HeaderValue> {
 struct Socket {
     state: AppState,
     user: Option<User>,
-    line: Arc<Line>,
+    connection: Arc<Connection>,
     /// Makes messages of what the visitor sends.
     protocol: WebSocketContext,
 }
 
 /// The socket is of no more use.
-struct Gone;
+struct Closed;
 
-impl From<io::Error> for Gone {
+impl From<io::Error> for Closed {
     fn from(_: io::Error) -> Self {
         Self
     }
@@ -128,12 +128,12 @@ impl Socket {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let protocol = WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
-        Self { state, user, line: Arc::new(Line::new(stream)), protocol }
+        Self { state, user, connection: Arc::new(Connection::new(stream)), protocol }
     }
 
-    async fn run(&mut self) -> Result<(), Gone> {
-        let seat = Seat::take(&self.state, &self.line, self.user.as_ref().map(|user| user.id));
-        self.renew().await?;
+    async fn run(&mut self) -> Result<(), Closed> {
+        let subscription = Subscription::new(&self.state, &self.connection, self.user.as_ref().map(|user| user.id));
+        self.resync().await?;
         self.read().await?;
         let mut pings = interval_at(Instant::now() + PING_INTERVAL.mul_f64(next_phase()), PING_INTERVAL);
         let mut unanswered_pings = 0;
@@ -141,13 +141,13 @@ impl Socket {
         let mut shutdown = pin!(shutdown.cancelled());
         loop {
             tokio::select! {
-                () = self.line.rings() => {
-                    self.line.drain().await?;
-                    if self.line.begin_renewal() {
-                        self.renew().await?;
+                () = self.connection.woken() => {
+                    self.connection.drain().await?;
+                    if self.connection.begin_resync() {
+                        self.resync().await?;
                     }
                 }
-                readable = self.line.stream.readable() => {
+                readable = self.connection.stream.readable() => {
                     readable?;
                     if self.read().await? {
                         unanswered_pings = 0;
@@ -155,52 +155,52 @@ impl Socket {
                 }
                 _ = pings.tick() => {
                     if unanswered_pings == 2 {
-                        return Err(Gone);
+                        return Err(Closed);
                     }
                     unanswered_pings += 1;
-                    self.line.control(wire(WireFrame::ping(Bytes::new())))?;
+                    self.connection.send_control(encode_frame(WireFrame::ping(Bytes::new())))?;
                     // Whatever else a page hears tells it as well that we are there.
-                    if !self.line.take_is_told() {
+                    if !self.connection.take_has_sent() {
                         let heartbeat = ServerEvent::Heartbeat { now: self.state.catalog.now() };
-                        self.line.control(Flush::of(&[heartbeat]).bytes)?;
+                        self.connection.send_control(EncodedEvents::of(&[heartbeat]).bytes)?;
                     }
                 }
                 () = &mut shutdown => {
                     let close = CloseFrame { code: CloseCode::Away, reason: Utf8Bytes::from_static("restarting") };
                     // Nothing comes after it.
-                    drop(seat);
-                    self.line.control(wire(WireFrame::close(Some(close))))?;
-                    return Ok(self.line.drain().await?);
+                    drop(subscription);
+                    self.connection.send_control(encode_frame(WireFrame::close(Some(close))))?;
+                    return Ok(self.connection.drain().await?);
                 }
             }
         }
     }
 
     /// Sends all that there is to know: every drop, and the visitor's own state.
-    async fn renew(&mut self) -> Result<(), Gone> {
+    async fn resync(&mut self) -> Result<(), Closed> {
         let visitor = match self.user.clone() {
             // Without the database there is nothing to tell; a page that reconnects asks again.
             // In a box, as every socket's task is as large as the largest thing that it ever waits for.
-            Some(user) => Some(Box::pin(accounts::visitor(&self.state.pool, user)).await.map_err(|_| Gone)?),
+            Some(user) => Some(Box::pin(accounts::visitor(&self.state.pool, user)).await.map_err(|_| Closed)?),
             None => None,
         };
-        let visitor = Flush::of(&[ServerEvent::Visitor { visitor }]);
-        self.line.renew(|| self.state.feed.snapshot(&self.state.catalog), visitor);
+        let visitor = EncodedEvents::of(&[ServerEvent::Visitor { visitor }]);
+        self.connection.resync(|| self.state.broadcast.snapshot(&self.state.catalog), visitor);
         Ok(())
     }
 
     /// Reads what has come, and answers what the protocol wants answered; returns whether anything came.
-    async fn read(&mut self) -> Result<bool, Gone> {
+    async fn read(&mut self) -> Result<bool, Closed> {
         for read in 0..MESSAGES_IN_A_ROW {
-            let mut ends = Ends(&self.line);
-            match self.protocol.read(&mut ends) {
+            let mut io = ConnectionIo(&self.connection);
+            match self.protocol.read(&mut io) {
                 Ok(Message::Close(_)) => {
-                    let _ = self.protocol.flush(&mut ends);
-                    return Err(Gone);
+                    let _ = self.protocol.flush(&mut io);
+                    return Err(Closed);
                 }
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(read > 0),
-                Err(_) => return Err(Gone),
+                Err(_) => return Err(Closed),
             }
         }
         // Whether there is more to read costs tokio nothing, so that it would never ask us to yield.
@@ -209,24 +209,24 @@ impl Socket {
     }
 }
 
-fn wire(frame: WireFrame) -> Bytes {
+fn encode_frame(frame: WireFrame) -> Bytes {
     let mut bytes = vec![];
     frame.format(&mut bytes).expect("memory takes what is written");
     bytes.into()
 }
 
-/// A line as the protocol reads and answers on it: a frame at a time, between those of others.
-struct Ends<'a>(&'a Line);
+/// A connection as the protocol reads and answers on it: a frame at a time, between those of others.
+struct ConnectionIo<'a>(&'a Connection);
 
-impl Read for Ends<'_> {
+impl Read for ConnectionIo<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.stream.try_read(buffer)
     }
 }
 
-impl Write for Ends<'_> {
+impl Write for ConnectionIo<'_> {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        self.0.control(Bytes::copy_from_slice(frame))?;
+        self.0.send_control(Bytes::copy_from_slice(frame))?;
         Ok(frame.len())
     }
 

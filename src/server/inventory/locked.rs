@@ -307,7 +307,7 @@ impl LockedDrop {
         let made: HashMap<_, _> = made.map(|reservation| (reservation.user_id, reservation)).collect();
         if let Err(error) = self.transaction.commit().await {
             let users = self.told.iter().map(|(reservation, _)| &reservation.user_id).chain(made.keys());
-            users.for_each(|user_id| self.state.feed.resync_user(*user_id));
+            users.for_each(|user_id| self.state.broadcast.resync_user(*user_id));
             return Err(if is_refusal(&error) { error.into() } else { Failure::Everyones(commit_fault(error)) });
         }
         self.state.warm.keep(self.transaction);
@@ -358,7 +358,7 @@ pub(super) struct News(Vec<(Reservation, Option<Purchase>)>);
 impl News {
     pub(super) fn tell(self, state: &AppState) {
         for (reservation, purchase) in self.0 {
-            state.feed.send_to(reservation.user_id, || ServerEvent::Reservation { reservation, purchase });
+            state.broadcast.send_to(reservation.user_id, || ServerEvent::Reservation { reservation, purchase });
         }
     }
 }
