@@ -15,23 +15,13 @@
 // A view is one type as deep as its page; optimised builds look through all of it.
 #![recursion_limit = "256"]
 
-pub mod actions;
-pub mod api;
-pub mod app;
-pub mod call;
-pub mod clock;
-pub mod components;
-pub mod document;
+pub mod client;
 pub mod domain;
-pub mod error;
-pub mod live;
-mod moment;
-pub mod pages;
-pub mod route;
+pub mod rpc;
 #[cfg(feature = "ssr")]
 pub mod server;
-mod wire;
-pub mod words;
+pub mod text;
+pub mod ui;
 
 /// Makes the server-rendered page live. Called by the script in its head once the module is loaded.
 #[cfg(feature = "hydrate")]
@@ -39,7 +29,8 @@ pub mod words;
 pub fn hydrate() {
     // A panic says in the console what it was, rather than "unreachable".
     console_error_panic_hook::set_once();
-    let data = leptos::prelude::document().get_element_by_id(app::FIRST_PAINT);
-    let first_paint = data.and_then(|data| wire::read(&data.text_content()?)).expect("the server sends it along");
-    leptos::mount::hydrate_body(|| app::App(app::AppProps { first_paint }));
+    let data = leptos::prelude::document().get_element_by_id(ui::app::FIRST_PAINT);
+    let first_paint =
+        data.and_then(|data| client::json::read(&data.text_content()?)).expect("the server sends it along");
+    leptos::mount::hydrate_body(|| ui::app::App(ui::app::AppProps { first_paint }));
 }

@@ -8,7 +8,7 @@ use reqwest::{Client, Method, Url, header};
 use serde_json::{Value, json};
 use sneakdrop::{
     domain::User,
-    error::{DropError, Missing},
+    domain::error::{DropError, Missing},
     server::session::{self, SessionKey},
 };
 use sqlx::PgPool;
@@ -602,7 +602,7 @@ async fn server_functions_sell_and_refuse_as_rest_does(db: PgPool) {
     let drop_id = id_of(&shop.create_drop(new_drop(&json!({ "totalStock": null, "sizes": sizes }))).await);
     let (alice, bob) = (Browser::new(&shop), Browser::new(&shop));
     let drop = format!("drop_id={drop_id}");
-    for function in ["reserve", "purchase", "give_back"] {
+    for function in ["reserve", "purchase", "release"] {
         assert_eq!(alice.call(function, &drop).await.expect(401).json, json!("unauthorized"));
     }
     for blank in ["username=", "username=+", "username=%00", &format!("username={}", "x".repeat(33))] {
@@ -628,9 +628,9 @@ async fn server_functions_sell_and_refuse_as_rest_does(db: PgPool) {
     let bought = alice.call("purchase", &drop).await.expect(200).json;
     assert_eq!(bought["reservation_id"], held["id"]);
     let held = bob.call("reserve", &format!("{drop}&size=M")).await.expect(200).json;
-    let back = bob.call("give_back", &drop).await.expect(200).json;
+    let back = bob.call("release", &drop).await.expect(200).json;
     assert_eq!((&back["id"], &back["status"]), (&held["id"], &json!("cancelled")));
-    assert_eq!(bob.call("give_back", &drop).await.expect(200).json, back);
+    assert_eq!(bob.call("release", &drop).await.expect(200).json, back);
 
     assert_eq!(alice.call("sign_in", "username=alice").await.expect(200).json["purchases"], json!([bought]));
     assert_eq!(shop.get("/api/drops").await.expect(200).json["drops"][0]["available_stock"], 1);
@@ -651,7 +651,7 @@ async fn a_plain_form_is_sent_back_to_its_page_with_the_error(db: PgPool) {
     let drop = format!("drop_id={drop_id}");
 
     let location = |answer: Answer| answer.expect(302).header("location").to_owned();
-    for (function, form) in [("sign_in", "username=alice"), ("reserve", &*drop), ("give_back", &*drop)] {
+    for (function, form) in [("sign_in", "username=alice"), ("reserve", &*drop), ("release", &*drop)] {
         // Leptos leaves the question mark of the query that it cleans.
         assert_eq!(location(alice.submit(function, form, &page).await).trim_end_matches('?'), page);
     }

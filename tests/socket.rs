@@ -5,7 +5,10 @@ mod support;
 
 use futures_util::{SinkExt, StreamExt, future::join_all};
 use serde_json::{Value, json};
-use sneakdrop::domain::{Reason, ReservationStatus, ServerEvent, SneakerDrop, StockUpdate, Visitor};
+use sneakdrop::{
+    domain::event::{Reason, ServerEvent, StockUpdate},
+    domain::{ReservationStatus, SneakerDrop, Visitor},
+};
 use sqlx::PgPool;
 use std::{collections::BTreeMap, time::Duration};
 use support::{
@@ -506,7 +509,7 @@ impl Page {
                 if in_snapshot(&update.drop_id, &update.version) {
                     return None;
                 }
-                self.drops.get_mut(&update.drop_id).expect("a drop is told before its changes").apply(update);
+                update.apply_to(self.drops.get_mut(&update.drop_id).expect("a drop is sent before its changes"));
             }
             ServerEvent::PurchaseCompleted { drop_id, version, .. } if in_snapshot(drop_id, version) => return None,
             ServerEvent::PurchaseCompleted { drop_id, .. } => assert!(self.drops.contains_key(drop_id), "{event:?}"),

@@ -132,7 +132,7 @@ test("a late answer to giving a pair back does not hide the next one", async ({ 
   await expect(card(other, "Court 76").getByRole("timer")).toBeVisible();
   let answer = () => {};
   const mayAnswer = new Promise<void>((resolve) => (answer = resolve));
-  await page.route("**/rpc/give_back", async (route) => {
+  await page.route("**/rpc/release", async (route) => {
     const response = await route.fetch();
     await mayAnswer;
     await route.fulfill({ response });

@@ -6,8 +6,8 @@ use super::{
     session::Caller,
 };
 use crate::{
+    domain::error::DropError,
     domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor},
-    error::DropError,
 };
 use sqlx::PgPool;
 use unicode_normalization::UnicodeNormalization;

@@ -1,7 +1,7 @@
 //! Committed change -> catalog -> one flush, encoded once -> every socket.
 
 use super::{AppState, Shared, catalog::Catalog, connection::Connection};
-use crate::domain::ServerEvent;
+use crate::domain::event::ServerEvent;
 use axum::body::Bytes;
 use std::{
     collections::HashMap,

@@ -9,11 +9,9 @@ use super::{
     inventory::StockChange,
 };
 use crate::{
-    domain::{
-        LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Reason, ServerEvent, Size, SizeLevel, SneakerDrop,
-        StockUpdate, User, add_purchaser,
-    },
-    error::DropError,
+    domain::error::DropError,
+    domain::event::{Reason, ServerEvent, SizeLevel, StockUpdate},
+    domain::{LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Size, SneakerDrop, User, add_purchaser},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;

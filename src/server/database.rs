@@ -1,6 +1,6 @@
 //! The pool, its time limits, and what PostgreSQL's errors mean to us.
 
-use crate::{error::DropError, server::inventory};
+use crate::{domain::error::DropError, server::inventory};
 use futures_util::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, Connection, Either, PgConnection, PgPool, Postgres,

@@ -11,13 +11,14 @@ pub mod session;
 pub(crate) mod accounts;
 
 mod connection;
+mod document;
 mod expiry;
 pub(crate) mod pages;
 mod rest;
 mod seed;
 mod socket;
 
-use crate::error::{DropError, Missing};
+use crate::domain::error::{DropError, Missing};
 use axum::{
     Json, Router,
     extract::{Request, State},

@@ -3,16 +3,16 @@
 
 use super::{
     AppState, accounts,
+    document::shell,
     rest::MAX_BODY_BYTES,
     session::{self, Caller, is_same_origin},
 };
 use crate::{
-    app::FirstPaint,
-    document::shell,
     domain::Snapshot,
-    error::{DropError, Missing},
-    route::Page,
-    words,
+    domain::error::{DropError, Missing},
+    text,
+    ui::app::FirstPaint,
+    ui::router::Page,
 };
 use any_spawner::Executor;
 use axum::{
@@ -138,7 +138,7 @@ fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
 /// Anyone can write a link with an error in its query, so that nothing is said in words that come from there.
 fn spoken(error: DropError) -> String {
     match error {
-        DropError::Invalid { field, .. } if field == "username" => words::USERNAME_RULE.into(),
+        DropError::Invalid { field, .. } if field == "username" => text::USERNAME_RULE.into(),
         DropError::Invalid { .. } | DropError::MalformedBody(_) => DropError::Internal.to_string(),
         DropError::SizeRequired { .. } => DropError::SizeRequired { sizes_left: vec![] }.to_string(),
         DropError::UnknownSize { .. } => DropError::UnknownSize { sizes_left: vec![] }.to_string(),

@@ -10,8 +10,8 @@ use super::{
     session::{self, Caller},
 };
 use crate::{
+    domain::error::{DropError, Missing},
     domain::{Purchase, Reservation, SneakerDrop, User},
-    error::{DropError, Missing},
 };
 use axum::{
     Json, Router,

@@ -6,7 +6,7 @@ use super::{
     inventory::{self, NewDrop, NewSize},
     session::Caller,
 };
-use crate::error::DropError;
+use crate::domain::error::DropError;
 use chrono::TimeDelta;
 
 /// The pictures in `public/shoes`, and what is special about each drop.

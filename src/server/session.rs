@@ -8,7 +8,7 @@ use super::{
     AppState,
     database::{PoolGuard, fault, with_timeout},
 };
-use crate::{domain::User, error::DropError};
+use crate::{domain::User, domain::error::DropError};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},

@@ -10,10 +10,7 @@ use super::{
     connection::Connection,
     session::{Caller, is_same_origin},
 };
-use crate::{
-    domain::{ServerEvent, User},
-    error::DropError,
-};
+use crate::{domain::User, domain::error::DropError, domain::event::ServerEvent};
 use axum::{
     body::Bytes,
     extract::{Request, State},

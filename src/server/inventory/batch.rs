@@ -9,7 +9,7 @@ use super::{
     reserve::{self, Granted, Reserve},
 };
 use crate::{
-    error::{DropError, Missing},
+    domain::error::{DropError, Missing},
     server::AppState,
 };
 use tokio::time::timeout;

@@ -11,7 +11,7 @@ use super::{
     reserve::Granted,
 };
 use crate::{
-    error::{DropError, Missing},
+    domain::error::{DropError, Missing},
     server::{
         AppState,
         database::{MAX_CONNECTIONS, PoolGuard, fault, with_timeout},

@@ -1,7 +1,7 @@
 use super::uncancelled;
 use crate::{
+    domain::error::DropError,
     domain::{ONE_SIZE, Size, SneakerDrop},
-    error::DropError,
     server::{
         AppState,
         database::{PoolGuard, commit_fault, fault},

@@ -3,7 +3,7 @@ use super::{
     locked::{Entrant, Failure},
 };
 use crate::{
-    error::DropError,
+    domain::error::DropError,
     server::{
         AppState,
         database::{PoolGuard, fault, with_timeout},

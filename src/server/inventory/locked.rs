@@ -5,8 +5,9 @@ use super::{
     standing::{self, Standings},
 };
 use crate::{
-    domain::{Purchase, Purchaser, Reason, Reservation, ReservationStatus, ServerEvent, Size},
-    error::DropError,
+    domain::error::DropError,
+    domain::event::{Reason, ServerEvent},
+    domain::{Purchase, Purchaser, Reservation, ReservationStatus, Size},
     server::{
         AppState,
         database::{PoolGuard, commit_fault, fault, is_refusal, is_transient},

@@ -28,8 +28,9 @@ pub(crate) use release::{Released, release};
 pub(crate) use reserve::{Granted, reserve};
 
 use crate::{
-    domain::{Purchaser, Reason, Size},
-    error::DropError,
+    domain::error::DropError,
+    domain::event::Reason,
+    domain::{Purchaser, Size},
 };
 use chrono::{DateTime, Utc};
 use locked::LockedDrop;

@@ -4,8 +4,9 @@ use super::{
     standing::{Latest, Standings},
 };
 use crate::{
-    domain::{self, Purchaser, Reason, ReservationStatus, User},
-    error::{DropError, Missing},
+    domain::error::{DropError, Missing},
+    domain::event::Reason,
+    domain::{self, Purchaser, ReservationStatus, User},
     server::{
         AppState,
         database::{PoolGuard, fault, with_timeout},

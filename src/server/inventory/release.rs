@@ -4,8 +4,9 @@ use super::{
     standing::Standings,
 };
 use crate::{
-    domain::{Reason, Reservation, ReservationStatus},
-    error::DropError,
+    domain::error::DropError,
+    domain::event::Reason,
+    domain::{Reservation, ReservationStatus},
     server::AppState,
 };
 

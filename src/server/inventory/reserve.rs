@@ -3,7 +3,7 @@ use super::{
     combine::{self, Order, Outcome},
     standing::Standings,
 };
-use crate::{domain::Reservation, error::DropError, server::AppState};
+use crate::{domain::Reservation, domain::error::DropError, server::AppState};
 use std::collections::HashMap;
 
 /// A reservation that the caller holds now.

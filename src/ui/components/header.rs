@@ -6,12 +6,11 @@ use super::{
     toasts::Toasts,
 };
 use crate::{
-    api,
-    call::Call,
-    error::DropError,
-    live::{Connection, Live},
-    route::{Page, Route},
-    words,
+    client::forms::FormPost,
+    client::store::{Connection, Store},
+    domain::error::DropError,
+    rpc, text,
+    ui::router::{Page, Route},
 };
 use leptos::{either::Either, prelude::*, server_fn::ServerFn};
 
@@ -23,14 +22,14 @@ pub fn Header() -> impl IntoView {
     view! {
         <header class="site">
             <a href="/" class="brand" aria-current=current(Page::Dashboard)>
-                {words::BRAND}
+                {text::BRAND}
             </a>
-            <nav aria-label=words::PLACES>
+            <nav aria-label=text::PLACES>
                 <a href="/" aria-current=current(Page::Dashboard)>
-                    {words::DROPS}
+                    {text::DROPS}
                 </a>
                 <a href="/purchases" aria-current=current(Page::Purchases)>
-                    {words::MY_PURCHASES}
+                    {text::MY_PURCHASES}
                 </a>
             </nav>
             <ConnectionStatus />
@@ -46,35 +45,35 @@ pub fn Header() -> impl IntoView {
 
 #[component]
 fn VisitorBadge() -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let toasts = expect_context::<Toasts>();
-    let sign_out = Call::new(api::SignOut::PATH);
+    let sign_out = FormPost::new(rpc::SignOut::PATH);
     let answered = move |answer: Result<(), DropError>| match answer {
-        Ok(()) => live.change_visitor(None),
+        Ok(()) => store.change_visitor(None),
         Err(error) => toasts.error(error.to_string()),
     };
-    move || match live.user.get() {
+    move || match store.user.get() {
         Some(user) => Either::Left(view! {
             <bdi class="username">{user.username}</bdi>
             <form method="post" action=sign_out.path on:submit=move |event| sign_out.send(&event, answered)>
                 <button type="submit" class="quiet">
-                    {words::SIGN_OUT}
+                    {text::SIGN_OUT}
                 </button>
             </form>
         }),
-        None => Either::Right(view! { <SignInButton class="secondary" label=words::SIGN_IN /> }),
+        None => Either::Right(view! { <SignInButton class="secondary" label=text::SIGN_IN /> }),
     }
 }
 
 /// Says in words and shape whether what the page shows is current.
 #[component]
 fn ConnectionStatus() -> impl IntoView {
-    let live = expect_context::<Live>();
-    let state = move || match live.connection.get() {
+    let store = expect_context::<Store>();
+    let state = move || match store.connection.get() {
         Connection::Still => ("still", ""),
-        Connection::Live => ("live", words::LIVE),
-        Connection::Reconnecting => ("reconnecting", words::RECONNECTING),
-        Connection::Offline => ("offline", words::OFFLINE),
+        Connection::Live => ("live", text::LIVE),
+        Connection::Reconnecting => ("reconnecting", text::RECONNECTING),
+        Connection::Offline => ("offline", text::OFFLINE),
     };
     view! {
         <p class="connection" role="status" data-state=move || state().0>
@@ -88,7 +87,7 @@ fn ConnectionStatus() -> impl IntoView {
 pub fn Footer() -> impl IntoView {
     view! {
         <footer class="site">
-            <p>{words::HOW_IT_WORKS}</p>
+            <p>{text::HOW_IT_WORKS}</p>
         </footer>
     }
 }

@@ -1,8 +1,9 @@
 //! Which page an address leads to, and going there without leaving the document.
 //!
 //! Links are plain links. In the browser a click on one that leads to a page of ours changes the page in place, so that
-//! the socket and everything in [`Live`](crate::live::Live) stay.
+//! the socket and everything in [`Store`](crate::client::store::Store) stay.
 
+use crate::text;
 use leptos::{ev, prelude::*};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlAnchorElement, MouseEvent};
@@ -31,6 +32,18 @@ impl Page {
                 Some(id) => Self::Drop(id),
                 None => Self::Nowhere,
             },
+        }
+    }
+}
+
+impl Page {
+    /// The document's title; `drop_name` is the name of the page's drop, if there is such a drop.
+    pub fn title(self, drop_name: Option<&str>) -> String {
+        match (self, drop_name) {
+            (Self::Dashboard, _) => text::BRAND.into(),
+            (Self::Drop(_), Some(name)) => text::page_title(name),
+            (Self::Purchases, _) => text::page_title(text::MY_PURCHASES),
+            (Self::Drop(_) | Self::Nowhere, _) => text::page_title(text::NOT_FOUND),
         }
     }
 }

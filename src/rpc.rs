@@ -3,8 +3,8 @@
 //! All of them are plain form posts at heart, so that the buttons work before WebAssembly has loaded, and without it.
 
 use crate::{
+    domain::error::DropError,
     domain::{self, Purchaser, Reservation, Visitor},
-    error::DropError,
 };
 use leptos::prelude::*;
 
@@ -60,8 +60,8 @@ pub async fn purchase(
 }
 
 /// Gives back the pair that the visitor holds; says which one went back.
-#[server(prefix = "/rpc", endpoint = "give_back")]
-pub async fn give_back(
+#[server(prefix = "/rpc", endpoint = "release")]
+pub async fn release(
     /// The drop.
     drop_id: i64,
 ) -> Result<Reservation, DropError> {
@@ -77,6 +77,6 @@ pub async fn purchasers(
     /// The drop.
     drop_id: i64,
 ) -> Result<Vec<Purchaser>, DropError> {
-    use crate::{error::Missing, server::pages};
+    use crate::{domain::error::Missing, server::pages};
     pages::request()?.state.catalog.purchasers(drop_id).ok_or(DropError::NotFound(Missing::Drop))
 }

@@ -1,10 +1,10 @@
 //! `/`: every drop, by what can be done about it.
 
 use crate::{
-    components::{drop_card::DropCard, loaded::Loaded},
-    domain::Section,
-    live::Live,
-    words,
+    client::store::Store,
+    text,
+    ui::card_state::Section,
+    ui::components::{drop_card::DropCard, loaded::Loaded},
 };
 use leptos::prelude::*;
 
@@ -13,24 +13,24 @@ use leptos::prelude::*;
 pub fn Dashboard() -> impl IntoView {
     view! {
         <Loaded>
-            <h1 class="tagline">{words::TAGLINE}</h1>
-            <DropSection title=words::LIVE_NOW section=Section::Live empty=words::NOTHING_LIVE />
-            <DropSection title=words::UPCOMING section=Section::Upcoming />
-            <DropSection title=words::OVER section=Section::Over />
+            <h1 class="tagline">{text::TAGLINE}</h1>
+            <DropSection title=text::LIVE_NOW section=Section::Live empty=text::NOTHING_LIVE />
+            <DropSection title=text::UPCOMING section=Section::Upcoming />
+            <DropSection title=text::OVER section=Section::Over />
         </Loaded>
     }
 }
 
 #[component]
 fn DropSection(title: &'static str, section: Section, #[prop(optional)] empty: Option<&'static str>) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let ids = Memo::new(move |_| {
-        let now = live.clock.now();
+        let now = store.clock.now();
         let is_here = |id: i64| {
-            let held_by_me = live.reservation(id).is_some_and(|reservation| reservation.is_held(now));
-            live.get(id).is_some_and(|drop| drop.with(|drop| Section::at(now, drop, held_by_me)) == section)
+            let held_by_me = store.reservation(id).is_some_and(|reservation| reservation.is_held(now));
+            store.get(id).is_some_and(|drop| drop.with(|drop| Section::at(now, drop, held_by_me)) == section)
         };
-        let ids = live.drops().into_iter().map(|drop| drop.with_untracked(|drop| drop.id));
+        let ids = store.drops().into_iter().map(|drop| drop.with_untracked(|drop| drop.id));
         ids.filter(|id| is_here(*id)).collect::<Vec<_>>()
     });
     let heading_id = match section {
@@ -44,7 +44,7 @@ fn DropSection(title: &'static str, section: Section, #[prop(optional)] empty: O
             <h2 id=heading_id>{title}</h2>
             <div class="grid">
                 <For each=move || ids.get() key=|id| *id let(id)>
-                    {live.get(id).map(|drop| view! { <DropCard drop /> })}
+                    {store.get(id).map(|drop| view! { <DropCard drop /> })}
                 </For>
             </div>
             {move || empty.filter(|_| is_empty()).map(|empty| view! { <p class="empty">{empty}</p> })}

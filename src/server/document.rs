@@ -1,16 +1,16 @@
 //! The HTML document around [`App`]: what the server alone renders.
 
 use crate::{
-    app::{App, FIRST_PAINT, FirstPaint},
     domain::SneakerDrop,
-    route::Page,
-    words,
+    text,
+    ui::app::{App, FIRST_PAINT, FirstPaint},
+    ui::router::Page,
 };
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::{HashedStylesheet, Meta, MetaTags, Title};
 
 /// The document of a page.
-pub fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
+pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
     // What ends a script element in HTML is nothing but a string in JSON.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
     view! {
@@ -47,10 +47,10 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
     let page = Page::at(&address);
     let (origin, drops) = snapshot.map(|snapshot| (snapshot.origin, snapshot.drops)).unwrap_or_default();
     let drop = drops.into_iter().find(|drop| page == Page::Drop(drop.id));
-    let title = words::title(page, drop.as_ref().map(|drop| &*drop.name));
+    let title = page.title(drop.as_ref().map(|drop| &*drop.name));
     let about = match (page, drop) {
         (Page::Dashboard | Page::Purchases, _) => {
-            EitherOf3::A(view! { <Meta name="description" content=words::DESCRIPTION /> })
+            EitherOf3::A(view! { <Meta name="description" content=text::DESCRIPTION /> })
         }
         (_, Some(drop)) => EitherOf3::B(view! { <About drop origin /> }),
         _ => EitherOf3::C(()),
@@ -64,13 +64,13 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
 #[component]
 fn About(drop: SneakerDrop, origin: String) -> impl IntoView {
     let SneakerDrop { id, name, price_cents, image_url, .. } = drop;
-    let description = words::drop_description(&name, price_cents);
+    let description = text::drop_description(&name, price_cents);
     let url = format!("{origin}/drops/{id}");
     let share_image = share_image(&origin, image_url.as_deref());
     view! {
         <Meta name="description" content=description.clone() />
         <Meta property="og:type" content="product" />
-        <Meta property="og:site_name" content=words::BRAND />
+        <Meta property="og:site_name" content=text::BRAND />
         <Meta property="og:title" content=name />
         <Meta property="og:description" content=description />
         <Meta property="og:url" content=url />

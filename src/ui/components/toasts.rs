@@ -1,7 +1,7 @@
 //! Short messages that come and go, read out by screen readers as they come.
 
 use super::icons::Close;
-use crate::words;
+use crate::text;
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
 
@@ -74,11 +74,11 @@ impl Default for Toasts {
 pub fn ToastRegion() -> impl IntoView {
     let toasts = expect_context::<Toasts>();
     view! {
-        <section class="toasts" aria-label=words::MESSAGES aria-live="polite" aria-atomic="false">
+        <section class="toasts" aria-label=text::MESSAGES aria-live="polite" aria-atomic="false">
             <For each=move || toasts.shown.get() key=|toast| toast.id let(toast)>
                 <p class="toast" data-kind=toast.kind>
                     <span>{toast.text}</span>
-                    <button type="button" aria-label=words::DISMISS on:click=move |_| toasts.dismiss(toast.id)>
+                    <button type="button" aria-label=text::DISMISS on:click=move |_| toasts.dismiss(toast.id)>
                         <Close />
                     </button>
                 </p>

@@ -2,11 +2,11 @@
 //! and what to do next.
 
 use crate::{
+    domain::error::{DropError, Missing},
     domain::{Purchase, Reservation, Size},
-    error::{DropError, Missing},
-    route::Page,
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use std::fmt;
 
 /// The name of the house.
 pub const BRAND: &str = "Sneakdrop";
@@ -105,14 +105,9 @@ pub const NOT_FOUND_HINT: &str = "This address leads nowhere. The drop may have 
 /// Back to the dashboard.
 pub const TO_THE_DROPS: &str = "To the drops";
 
-/// The title of a page; the name is that of its drop.
-pub fn title(page: Page, drop: Option<&str>) -> String {
-    match (page, drop) {
-        (Page::Dashboard, _) => BRAND.into(),
-        (Page::Drop(_), Some(name)) => format!("{name} · {BRAND}"),
-        (Page::Purchases, _) => format!("{MY_PURCHASES} · {BRAND}"),
-        (Page::Drop(_) | Page::Nowhere, _) => format!("{NOT_FOUND} · {BRAND}"),
-    }
+/// The title of a page other than the dashboard.
+pub fn page_title(name: &str) -> String {
+    format!("{name} · {BRAND}")
 }
 
 /// A drop's description for search engines and link previews.
@@ -211,7 +206,7 @@ pub fn reserved(reservation: &Reservation) -> String {
 }
 
 /// Toast after a reservation lapsed: `Your 60 seconds are up. The pair went back.`
-pub fn lapsed(reservation: &Reservation) -> String {
+pub fn expired(reservation: &Reservation) -> String {
     format!("Your {} seconds are up. The pair went back.", lifetime_seconds(reservation))
 }
 
@@ -233,7 +228,13 @@ fn lifetime_seconds(reservation: &Reservation) -> i64 {
 }
 
 /// What went wrong and what to do next.
-pub fn error(error: &DropError) -> String {
+impl fmt::Display for DropError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&error(self))
+    }
+}
+
+fn error(error: &DropError) -> String {
     match error {
         DropError::Invalid { field, .. } if field == "username" => USERNAME_RULE.into(),
         DropError::Invalid { field, expected } => format!("{field} {expected}."),

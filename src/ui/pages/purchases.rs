@@ -1,27 +1,27 @@
 //! `/purchases`: what the visitor bought.
 
 use crate::{
-    components::{loaded::Loaded, sign_in::SignInButton},
+    client::store::Store,
     domain::{ONE_SIZE, Purchase},
-    live::Live,
-    words,
+    text,
+    ui::components::{loaded::Loaded, sign_in::SignInButton},
 };
 use leptos::{either::Either, prelude::*};
 
 /// The visitor's orders, newest first.
 #[component]
 pub fn Purchases() -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     view! {
         <section class="orders">
-            <h1>{words::MY_PURCHASES}</h1>
+            <h1>{text::MY_PURCHASES}</h1>
             <Loaded>
-                {move || match live.user.with(Option::is_some) {
+                {move || match store.user.with(Option::is_some) {
                     true => Either::Left(view! { <Orders /> }),
                     false => {
                         Either::Right(view! {
-                            <p class="empty">{words::SIGN_IN_TO_SEE}</p>
-                            <SignInButton class="primary" label=words::SIGN_IN />
+                            <p class="empty">{text::SIGN_IN_TO_SEE}</p>
+                            <SignInButton class="primary" label=text::SIGN_IN />
                         })
                     }
                 }}
@@ -32,19 +32,19 @@ pub fn Purchases() -> impl IntoView {
 
 #[component]
 fn Orders() -> impl IntoView {
-    let live = expect_context::<Live>();
-    let is_empty = Memo::new(move |_| live.purchases.with(Vec::is_empty));
+    let store = expect_context::<Store>();
+    let is_empty = Memo::new(move |_| store.purchases.with(Vec::is_empty));
     let nothing = || {
         view! {
-            <p class="empty">{words::NO_PURCHASES}</p>
+            <p class="empty">{text::NO_PURCHASES}</p>
             <a href="/" class="secondary">
-                {words::TO_THE_DROPS}
+                {text::TO_THE_DROPS}
             </a>
         }
     };
     view! {
         <ol>
-            <For each=move || live.purchases.get() key=|purchase| purchase.id let(purchase)>
+            <For each=move || store.purchases.get() key=|purchase| purchase.id let(purchase)>
                 <Order purchase />
             </For>
         </ol>
@@ -54,8 +54,8 @@ fn Orders() -> impl IntoView {
 
 #[component]
 fn Order(purchase: Purchase) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let drop = live.get(purchase.drop_id).map(|drop| drop.get_untracked());
+    let store = expect_context::<Store>();
+    let drop = store.get(purchase.drop_id).map(|drop| drop.get_untracked());
     let (name, image_url) = drop.map(|drop| (drop.name, drop.image_url)).unwrap_or_default();
     let size = (purchase.size != ONE_SIZE).then(|| purchase.size.clone());
     view! {
@@ -65,8 +65,8 @@ fn Order(purchase: Purchase) -> impl IntoView {
                 <h2>
                     <a href=format!("/drops/{}", purchase.drop_id)>{name}</a>
                 </h2>
-                <p>{size} " " {words::price(purchase.price_cents)}</p>
-                <p class="quiet">{words::order(&purchase)} " · " {words::date(purchase.created_at)}</p>
+                <p>{size} " " {text::price(purchase.price_cents)}</p>
+                <p class="quiet">{text::order(&purchase)} " · " {text::date(purchase.created_at)}</p>
             </div>
         </li>
     }

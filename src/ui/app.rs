@@ -1,18 +1,18 @@
 //! The application, and what every component can ask for.
 
 use crate::{
-    actions::Actions,
-    components::{
+    client::store::Store,
+    domain::Snapshot,
+    domain::error::DropError,
+    text,
+    ui::actions::Actions,
+    ui::components::{
         header::{Footer, Header},
         toasts::{ToastRegion, Toasts},
         url_notice::UrlNotice,
     },
-    domain::Snapshot,
-    error::DropError,
-    live::Live,
-    pages::{dashboard::Dashboard, drop::DropPage, not_found::NotFound, purchases::Purchases},
-    route::{Page, Route},
-    words,
+    ui::pages::{dashboard::Dashboard, drop::DropPage, not_found::NotFound, purchases::Purchases},
+    ui::router::{Page, Route},
 };
 use leptos::{either::EitherOf4, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -42,30 +42,30 @@ pub fn App(
     provide_context(route);
     let toasts = Toasts::new();
     provide_context(toasts);
-    let live = Live::new(toasts, snapshot);
-    provide_context(live);
-    let actions = Actions::new(live);
+    let store = Store::new(toasts, snapshot);
+    provide_context(store);
+    let actions = Actions::new(store);
     provide_context(actions);
     Effect::new(move || {
         route.start();
-        live.start();
+        store.start();
         if let Some(html) = document().document_element() {
             // Buttons work before this, as plain forms; from here on they answer in place.
             let _ = html.set_attribute("data-hydrated", "");
         }
     });
-    Effect::new(move || actions.lapse());
+    Effect::new(move || actions.expire());
     Effect::new(move || {
         let page = route.page.get();
-        let drop = if let Page::Drop(id) = page { live.get(id) } else { None };
+        let drop = if let Page::Drop(id) = page { store.get(id) } else { None };
         let name = drop.map(|drop| drop.with_untracked(|drop| drop.name.clone()));
-        document().set_title(&words::title(page, name.as_deref()));
+        document().set_title(&page.title(name.as_deref()));
     });
 
     view! {
         // Left to the browser, which moves focus too.
         <a class="skip" href="#main">
-            {words::SKIP}
+            {text::SKIP}
         </a>
         <Header />
         <main id="main" tabindex="-1">

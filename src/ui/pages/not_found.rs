@@ -1,6 +1,6 @@
 //! What is shown where there is nothing.
 
-use crate::words;
+use crate::text;
 use leptos::prelude::*;
 
 /// Says so, and where to go.
@@ -8,10 +8,10 @@ use leptos::prelude::*;
 pub fn NotFound() -> impl IntoView {
     view! {
         <section class="not-found">
-            <h1>{words::NOT_FOUND}</h1>
-            <p>{words::NOT_FOUND_HINT}</p>
+            <h1>{text::NOT_FOUND}</h1>
+            <p>{text::NOT_FOUND_HINT}</p>
             <a href="/" class="secondary">
-                {words::TO_THE_DROPS}
+                {text::TO_THE_DROPS}
             </a>
         </section>
     }

@@ -1,7 +1,7 @@
 //! The username prompt: a dialog that leaves the page visible behind it, and opens without any script.
 
 use super::{icons::Close, loaded::Loaded};
-use crate::{api, call::Call, domain::Visitor, error::DropError, live::Live, words};
+use crate::{client::forms::FormPost, client::store::Store, domain::Visitor, domain::error::DropError, rpc, text};
 use leptos::{prelude::*, server_fn::ServerFn};
 
 /// The dialog's id, for the buttons that open it (`popovertarget`).
@@ -34,23 +34,23 @@ pub fn SignInDialog() -> impl IntoView {
 
 #[component]
 fn SignInForm() -> impl IntoView {
-    let live = expect_context::<Live>();
-    let sign_in = Call::new(api::SignIn::PATH);
+    let store = expect_context::<Store>();
+    let sign_in = FormPost::new(rpc::SignIn::PATH);
     let error = RwSignal::new(None);
     let answered = move |answer: Result<Visitor, DropError>| {
         error.set(answer.as_ref().err().map(ToString::to_string));
         if let Ok(visitor) = answer {
-            live.change_visitor(Some(visitor));
+            store.change_visitor(Some(visitor));
         }
     };
     move || {
-        live.user.with(Option::is_none).then(|| {
+        store.user.with(Option::is_none).then(|| {
             view! {
                 <dialog id=SIGN_IN popover="auto" class="dialog" aria-labelledby="sign-in-title">
                     <form method="post" action=sign_in.path on:submit=move |event| sign_in.send(&event, answered)>
-                        <h2 id="sign-in-title">{words::SIGN_IN}</h2>
-                        <p class="quiet">{words::SIGN_IN_HINT}</p>
-                        <label for="username">{words::USERNAME}</label>
+                        <h2 id="sign-in-title">{text::SIGN_IN}</h2>
+                        <p class="quiet">{text::SIGN_IN_HINT}</p>
+                        <label for="username">{text::USERNAME}</label>
                         <input
                             id="username"
                             name="username"
@@ -68,13 +68,13 @@ fn SignInForm() -> impl IntoView {
                             {move || error.get()}
                         </p>
                         <button type="submit" class="primary" disabled=move || sign_in.pending.get()>
-                            {words::ENTER}
+                            {text::ENTER}
                         </button>
                     </form>
                     <button
                         type="button"
                         class="close"
-                        aria-label=words::CLOSE
+                        aria-label=text::CLOSE
                         popovertarget=SIGN_IN
                         popovertargetaction="hide"
                     >

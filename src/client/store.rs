@@ -4,15 +4,15 @@
 //! matter: whatever is older than what is known changes nothing.
 
 use crate::{
-    clock::{Clock, page_timer_ms},
-    components::toasts::Toasts,
+    client::clock::{Clock, page_timer_ms},
+    client::json::read,
+    domain::error::DropError,
+    domain::event::ServerEvent,
     domain::{
-        LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, ServerEvent, Snapshot, SneakerDrop,
-        User, Visitor,
+        LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User, Visitor,
     },
-    error::DropError,
-    wire::read,
-    words,
+    text,
+    ui::components::toasts::Toasts,
 };
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::{ev, leptos_dom::helpers::WindowListenerHandle, prelude::*, task::spawn_local};
@@ -26,7 +26,7 @@ use web_sys::{Event, MessageEvent, WebSocket};
 
 /// What is true in the shop right now, for every component.
 #[derive(Clone, Copy)]
-pub struct Live {
+pub struct Store {
     /// The server's clock.
     pub clock: Clock,
     /// Who is signed in.
@@ -63,10 +63,10 @@ pub enum Connection {
     Offline,
 }
 
-impl Live {
-    /// Takes in the snapshot that the page is rendered from; later ones come by socket. Call once, in the root component.
+impl Store {
+    /// Takes in the snapshot that the page is rendered from; later ones come by socket. FormPost once, in the root component.
     pub fn new(toasts: Toasts, snapshot: Result<Snapshot, DropError>) -> Self {
-        let live = Self {
+        let store = Self {
             clock: Clock::new(),
             user: RwSignal::new(None),
             reservations: RwSignal::default(),
@@ -81,13 +81,13 @@ impl Live {
         };
         match snapshot {
             Ok(Snapshot { now, drops, visitor, .. }) => {
-                live.clock.set(now);
-                live.set_drops(&drops);
-                live.set_visitor(visitor);
+                store.clock.set(now);
+                store.set_drops(&drops);
+                store.set_visitor(visitor);
             }
-            Err(error) => live.failure.set(Some(error)),
+            Err(error) => store.failure.set(Some(error)),
         }
-        live
+        store
     }
 
     /// Starts the clock and the socket; only in the browser, once the page is there.
@@ -144,7 +144,7 @@ impl Live {
         if self.user.with_untracked(|known| *known != user) {
             self.user.set(user);
         }
-        self.tell_what_lapsed(&reservations);
+        self.notify_expired(&reservations);
         self.reservations.set(reservations);
         self.purchases.set(purchases);
     }
@@ -164,7 +164,7 @@ impl Live {
         if self.reservations.with_untracked(|held| held.iter().any(|held| held.id == reservation.id)) {
             self.reservations.update(|held| held.retain(|held| held.id != reservation.id));
             if reservation.status == ReservationStatus::Expired {
-                self.toasts.notice(words::lapsed(&reservation));
+                self.toasts.notice(text::expired(&reservation));
             }
         }
         if let Some(purchase) = purchase {
@@ -182,12 +182,12 @@ impl Live {
     }
 
     /// Lets go of reservations that are over although the server has not said so.
-    pub fn lapse(self, is_over: impl Fn(&Reservation) -> bool) {
+    pub fn expire(self, is_over: impl Fn(&Reservation) -> bool) {
         let over: Vec<_> =
             self.reservations.with_untracked(|held| held.iter().filter(|held| is_over(held)).cloned().collect());
         for reservation in over {
             self.reservations.update(|held| held.retain(|held| held.id != reservation.id));
-            self.toasts.notice(words::lapsed(&reservation));
+            self.toasts.notice(text::expired(&reservation));
         }
     }
 
@@ -220,9 +220,9 @@ impl Live {
             ServerEvent::StockUpdated(update) => {
                 if let Some(drop) = self.drops.with_untracked(|drops| find(drops, update.drop_id)) {
                     let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);
-                    drop.maybe_update(|drop| drop.apply(&update));
+                    drop.maybe_update(|drop| update.apply_to(drop));
                     if !was_sold_out && drop.with_untracked(SneakerDrop::is_sold_out) {
-                        self.toasts.notice(drop.with_untracked(|drop| words::sold_out(&drop.name)));
+                        self.toasts.notice(drop.with_untracked(|drop| text::sold_out(&drop.name)));
                     }
                 }
             }
@@ -258,7 +258,7 @@ impl Live {
     }
 
     /// While the socket was away a reservation may have lapsed; that is news to its holder.
-    fn tell_what_lapsed(self, current: &[Reservation]) {
+    fn notify_expired(self, current: &[Reservation]) {
         let now = self.clock.now_untracked();
         let gone: Vec<_> = self.reservations.with_untracked(|held| {
             let is_current = |held: &Reservation| current.iter().any(|current| current.drop_id == held.drop_id);
@@ -266,7 +266,7 @@ impl Live {
             held.iter().filter(is_gone).cloned().collect()
         });
         for reservation in gone {
-            self.toasts.notice(words::lapsed(&reservation));
+            self.toasts.notice(text::expired(&reservation));
         }
     }
 
@@ -341,7 +341,7 @@ const WATCHDOG_MS: u32 = 5_000;
 const VISITOR_CHANGED: &str = "sneakdrop.visitor-changed";
 
 thread_local! {
-    /// Ends what [`Live::stay_connected`] waits for: a socket's life, or the pause before the next. Not in [`Live`],
+    /// Ends what [`Store::stay_connected`] waits for: a socket's life, or the pause before the next. Not in [`Store`],
     /// which the server makes too and drops on another thread.
     static WAKE: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
 }

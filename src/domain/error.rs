@@ -1,13 +1,12 @@
 //! The one error on the wire.
 
-use crate::{moment, words};
+use super::timestamp;
 use chrono::{DateTime, Utc};
 use leptos::server_fn::{
     codec::JsonEncoding,
     error::{FromServerFnError, ServerFnErrorErr},
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Why a request got nothing. Refusals are part of the game and say what to do next; faults say whether a retry is safe.
 ///
@@ -44,7 +43,7 @@ pub enum DropError {
     /// 409: too early.
     NotStarted {
         /// When to come back.
-        #[serde(deserialize_with = "moment::read")]
+        #[serde(deserialize_with = "timestamp::read")]
         starts_at: DateTime<Utc>,
     },
     /// 409: too late.
@@ -146,13 +145,6 @@ impl DropError {
             Self::Internal => "internal",
             Self::Unreachable => "unreachable",
         }
-    }
-}
-
-/// The sentence for people.
-impl fmt::Display for DropError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&words::error(self))
     }
 }
 

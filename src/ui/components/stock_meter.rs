@@ -1,6 +1,6 @@
 //! How many pairs are left, as a bar and in words.
 
-use crate::{domain::SneakerDrop, words};
+use crate::{domain::SneakerDrop, text};
 use leptos::prelude::*;
 
 /// A bar of what can be reserved (solid) and what others hold (hatched), with the counts under it. Geometry is in
@@ -13,13 +13,13 @@ pub fn StockMeter(
     let total = drop.with_untracked(|drop| drop.total_stock);
     let available = Memo::new(move |_| drop.with(|drop| drop.available_stock));
     let held = Memo::new(move |_| drop.with(|drop| drop.held_stock));
-    let left = move || words::stock_left(available.get(), total);
+    let left = move || text::stock_left(available.get(), total);
     view! {
         <div class="stock">
             <div
                 class="meter"
                 role="meter"
-                aria-label=words::STOCK
+                aria-label=text::STOCK
                 aria-valuemin="0"
                 aria-valuemax=total
                 aria-valuenow=move || available.get()
@@ -33,7 +33,7 @@ pub fn StockMeter(
             <p class="counts">
                 <span class="left">{left}</span>
                 <span class="held" data-none=move || (held.get() == 0).then_some("")>
-                    {move || words::reserved_now(held.get())}
+                    {move || text::reserved_now(held.get())}
                 </span>
             </p>
         </div>

@@ -1,6 +1,6 @@
 //! The answer to a form that was sent without WebAssembly, and refused.
 
-use crate::route::Route;
+use crate::ui::router::Route;
 use leptos::prelude::*;
 
 /// Shows the refusal until the visitor goes elsewhere.

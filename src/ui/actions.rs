@@ -4,12 +4,11 @@
 //! is a new card, and the answer must find both state and toast.
 
 use crate::{
-    api,
-    call::Call,
+    client::forms::FormPost,
+    client::store::Store,
+    domain::error::DropError,
     domain::{Purchase, Reservation, ReservationStatus},
-    error::DropError,
-    live::Live,
-    words,
+    rpc, text,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde::de::DeserializeOwned;
@@ -20,29 +19,29 @@ use web_sys::SubmitEvent;
 pub struct Actions {
     known: StoredValue<Vec<DropActions>>,
     owner: StoredValue<Owner>,
-    live: Live,
+    store: Store,
 }
 
 /// The three things to do about one drop.
 #[derive(Clone, Copy)]
 pub struct DropActions {
     /// Sets a pair aside.
-    pub reserve: Call,
+    pub reserve: FormPost,
     /// Buys it.
-    pub purchase: Call,
+    pub purchase: FormPost,
     /// Gives it back.
-    pub give_back: Call,
+    pub release: FormPost,
     /// Whether the visitor has just used one of them, so that focus should go to the next.
     pub was_used: StoredValue<bool>,
     drop_id: i64,
-    live: Live,
+    store: Store,
 }
 
 impl Actions {
-    /// None yet. Call once, in the root component, which owns all that is made later.
-    pub fn new(live: Live) -> Self {
+    /// None yet. FormPost once, in the root component, which owns all that is made later.
+    pub fn new(store: Store) -> Self {
         let owner = Owner::current().expect("a component has an owner");
-        Self { known: StoredValue::default(), owner: StoredValue::new(owner), live }
+        Self { known: StoredValue::default(), owner: StoredValue::new(owner), store }
     }
 
     /// The actions of a drop.
@@ -51,69 +50,69 @@ impl Actions {
         {
             return known;
         }
-        let new = self.owner.with_value(|owner| owner.with(|| DropActions::new(drop_id, self.live)));
+        let new = self.owner.with_value(|owner| owner.with(|| DropActions::new(drop_id, self.store)));
         self.known.update_value(|known| known.push(new));
         new
     }
 
     /// Settles what has lapsed by the page's clock, without waiting for the server; but not what is being bought, for
     /// which the server's answer decides.
-    pub fn lapse(self) {
-        let now = self.live.clock.now();
+    pub fn expire(self) {
+        let now = self.store.clock.now();
         let is_over = |reservation: &Reservation| {
             !reservation.is_held(now) && !self.of(reservation.drop_id).purchase.pending.get_untracked()
         };
-        self.live.lapse(is_over);
+        self.store.expire(is_over);
     }
 }
 
 impl DropActions {
-    fn new(drop_id: i64, live: Live) -> Self {
+    fn new(drop_id: i64, store: Store) -> Self {
         Self {
-            reserve: Call::new(api::Reserve::PATH),
-            purchase: Call::new(api::Purchase::PATH),
-            give_back: Call::new(api::GiveBack::PATH),
+            reserve: FormPost::new(rpc::Reserve::PATH),
+            purchase: FormPost::new(rpc::Purchase::PATH),
+            release: FormPost::new(rpc::Release::PATH),
             was_used: StoredValue::new(false),
             drop_id,
-            live,
+            store,
         }
     }
 
     /// Whether any of them is under way.
     pub fn is_busy(self) -> bool {
-        [self.reserve, self.purchase, self.give_back].iter().any(|call| call.pending.get())
+        [self.reserve, self.purchase, self.release].iter().any(|call| call.pending.get())
     }
 
     /// Sends the form that sets a pair aside.
     pub fn send_reserve(self, event: &SubmitEvent) {
-        let live = self.live;
+        let store = self.store;
         self.send(self.reserve, event, move |reservation: Reservation| {
-            live.toasts.success(words::reserved(&reservation));
-            live.apply(reservation, None);
+            store.toasts.success(text::reserved(&reservation));
+            store.apply(reservation, None);
         });
     }
 
     /// Sends the form that buys it.
     pub fn send_purchase(self, event: &SubmitEvent) {
-        let live = self.live;
+        let store = self.store;
         self.send(self.purchase, event, move |purchase: Purchase| {
-            live.toasts.success(words::bought(&purchase));
-            live.add_purchase(purchase);
+            store.toasts.success(text::bought(&purchase));
+            store.add_purchase(purchase);
         });
     }
 
     /// Sends the form that gives it back.
-    pub fn send_give_back(self, event: &SubmitEvent) {
-        let live = self.live;
-        self.send(self.give_back, event, move |reservation: Reservation| {
+    pub fn send_release(self, event: &SubmitEvent) {
+        let store = self.store;
+        self.send(self.release, event, move |reservation: Reservation| {
             if reservation.status == ReservationStatus::Cancelled {
-                live.toasts.success(words::GIVEN_BACK.into());
+                store.toasts.success(text::GIVEN_BACK.into());
             }
-            live.apply(reservation, None);
+            store.apply(reservation, None);
         });
     }
 
-    fn send<T: DeserializeOwned>(self, call: Call, event: &SubmitEvent, done: impl FnOnce(T) + 'static) {
+    fn send<T: DeserializeOwned>(self, call: FormPost, event: &SubmitEvent, done: impl FnOnce(T) + 'static) {
         self.was_used.set_value(true);
         call.send(event, move |answer| match answer {
             Ok(answer) => done(answer),
@@ -122,12 +121,12 @@ impl DropActions {
     }
 
     fn refused(self, error: DropError) {
-        let Self { drop_id, live, .. } = self;
+        let Self { drop_id, store, .. } = self;
         match error {
-            DropError::Unauthorized => live.change_visitor(None),
-            DropError::ReservationExpired => live.lapse(|reservation| reservation.drop_id == drop_id),
+            DropError::Unauthorized => store.change_visitor(None),
+            DropError::ReservationExpired => store.expire(|reservation| reservation.drop_id == drop_id),
             _ => {}
         }
-        live.toasts.error(error.to_string());
+        store.toasts.error(error.to_string());
     }
 }

@@ -1,6 +1,6 @@
 //! The seconds that are left of a reservation.
 
-use crate::{clock::milliseconds_until, domain::Reservation, live::Live, words};
+use crate::{client::clock::milliseconds_until, client::store::Store, domain::Reservation, text};
 use leptos::prelude::*;
 
 /// From here on the countdown is unmistakable.
@@ -15,12 +15,12 @@ pub fn Countdown(
     /// What is counted down.
     reservation: Reservation,
 ) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let expires_at = reservation.expires_at;
     let lifetime_ms = milliseconds_until(expires_at, reservation.created_at).max(1);
     // Never more than there was: the page's clock may be a little late.
-    let left_ms = move || milliseconds_until(expires_at, live.clock.now()).min(lifetime_ms);
-    let seconds = Memo::new(move |_| words::whole_seconds(left_ms()));
+    let left_ms = move || milliseconds_until(expires_at, store.clock.now()).min(lifetime_ms);
+    let seconds = Memo::new(move |_| text::whole_seconds(left_ms()));
     let is_urgent = Memo::new(move |_| seconds.get() <= URGENT_SECONDS);
     // Whole seconds, which the style sheet turns into one smooth movement.
     let drained = Memo::new(move |_| {
@@ -42,10 +42,10 @@ pub fn Countdown(
                 />
             </svg>
             <span class="time" role="timer">
-                {move || words::countdown(seconds.get() * 1000)}
+                {move || text::countdown(seconds.get() * 1000)}
             </span>
             <span class="visually-hidden" aria-live="polite">
-                {move || is_urgent.get().then(|| words::seconds_left(URGENT_SECONDS))}
+                {move || is_urgent.get().then(|| text::seconds_left(URGENT_SECONDS))}
             </span>
         </div>
     }

@@ -1,9 +1,9 @@
 //! Waits for the first snapshot.
 
-use crate::live::Live;
+use crate::client::store::Store;
 use leptos::{either::Either, prelude::*};
 
-/// Renders its children once there is a snapshot in [`Live`]; until the socket brings one, says why there is none.
+/// Renders its children once there is a snapshot in [`Store`]; until the socket brings one, says why there is none.
 #[component]
 pub fn Loaded<C: IntoView + 'static>(
     /// Whether this is beside the page's main content, which does the talking.
@@ -11,9 +11,9 @@ pub fn Loaded<C: IntoView + 'static>(
     is_aside: bool,
     children: TypedChildrenFn<C>,
 ) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let children = children.into_inner();
-    move || match live.failure.get() {
+    move || match store.failure.get() {
         None => Either::Left(children()),
         Some(error) => {
             Either::Right((!is_aside).then(|| view! { <p class="notice" role="alert">{error.to_string()}</p> }))

@@ -2,15 +2,14 @@
 
 use super::not_found::NotFound;
 use crate::{
-    api,
-    call::post,
-    components::{
+    client::forms::post,
+    client::store::Store,
+    domain::SneakerDrop,
+    rpc, text,
+    ui::components::{
         drop_card::{DropCard, PurchaserRow},
         loaded::Loaded,
     },
-    domain::SneakerDrop,
-    live::Live,
-    words,
 };
 use leptos::{either::Either, prelude::*, server_fn::ServerFn, task::spawn_local};
 use web_sys::UrlSearchParams;
@@ -21,10 +20,10 @@ pub fn DropPage(
     /// The drop in the path.
     id: i64,
 ) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     view! {
         <Loaded>
-            {move || match live.get(id) {
+            {move || match store.get(id) {
                 Some(drop) => Either::Left(view! { <OneDrop drop /> }),
                 None => Either::Right(NotFound()),
             }}
@@ -34,18 +33,18 @@ pub fn DropPage(
 
 #[component]
 fn OneDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let id = drop.with_untracked(|drop| drop.id);
     let signal = RwSignal::from(drop.clone());
     let newest = Memo::new(move |_| signal.with(|drop| drop.latest_purchasers.clone()));
     Effect::new(move || {
         // What the server rendered is whole; what a socket's snapshot brought is not.
-        if live.resyncs.get() > 0 {
+        if store.resyncs.get() > 0 {
             spawn_local(async move {
                 let Ok(drop_id) = UrlSearchParams::new_with_str(&format!("drop_id={id}")) else { return };
                 // Without an answer the list stays as long as a card's.
-                if let Ok(purchasers) = post(api::Purchasers::PATH, &drop_id).await {
-                    live.add_purchasers(id, purchasers);
+                if let Ok(purchasers) = post(rpc::Purchasers::PATH, &drop_id).await {
+                    store.add_purchasers(id, purchasers);
                 }
             });
         }
@@ -53,13 +52,13 @@ fn OneDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     view! {
         <DropCard drop is_page=true />
         <section class="purchaser-list" aria-labelledby="purchasers">
-            <h2 id="purchasers">{words::RECENT_PURCHASERS}</h2>
+            <h2 id="purchasers">{text::RECENT_PURCHASERS}</h2>
             <ol>
                 <For each=move || newest.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
                     <PurchaserRow purchaser />
                 </For>
             </ol>
-            {move || newest.with(Vec::is_empty).then(|| view! { <p class="empty">{words::NOBODY_YET}</p> })}
+            {move || newest.with(Vec::is_empty).then(|| view! { <p class="empty">{text::NOBODY_YET}</p> })}
         </section>
     }
 }

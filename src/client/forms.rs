@@ -1,6 +1,6 @@
 //! Calling a server function: what a plain form would post, posted in place.
 
-use crate::{error::DropError, wire::read};
+use crate::{client::json::read, domain::error::DropError};
 use leptos::{prelude::*, task::spawn_local};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
@@ -9,14 +9,14 @@ use web_sys::{FormData, HtmlFormElement, RequestInit, Response, SubmitEvent, Url
 
 /// Where forms of one kind go, and whether the server is answering to one.
 #[derive(Clone, Copy)]
-pub struct Call {
+pub struct FormPost {
     /// The server function's path.
     pub path: &'static str,
     /// Whether an answer is awaited.
     pub pending: RwSignal<bool>,
 }
 
-impl Call {
+impl FormPost {
     /// To the server function at this path.
     pub fn new(path: &'static str) -> Self {
         Self { path, pending: RwSignal::new(false) }

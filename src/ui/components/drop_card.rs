@@ -2,12 +2,13 @@
 
 use super::{countdown::Countdown, icons::Check, sign_in::SignInButton, stock_meter::StockMeter};
 use crate::{
-    actions::{Actions, DropActions},
-    call::Call,
-    clock::milliseconds_until,
-    domain::{CardState, LATEST_PURCHASERS, Purchase, Purchaser, Reservation, SneakerDrop},
-    live::Live,
-    words,
+    client::clock::milliseconds_until,
+    client::forms::FormPost,
+    client::store::Store,
+    domain::{LATEST_PURCHASERS, Purchase, Purchaser, Reservation, SneakerDrop},
+    text,
+    ui::actions::{Actions, DropActions},
+    ui::card_state::CardState,
 };
 use leptos::{
     either::{Either, EitherOf7},
@@ -35,17 +36,17 @@ pub fn DropCard(
     #[prop(optional)]
     is_page: bool,
 ) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let drop = RwSignal::from(drop);
     let SneakerDrop { id, name, price_cents, image_url, limit_per_user, .. } = drop.get_untracked();
     let actions = expect_context::<Actions>().of(id);
     let state = Memo::new(move |_| {
-        let (reservation, purchases) = (live.reservation(id), live.purchases_of(id));
-        let signed_in = live.user.with(Option::is_some);
+        let (reservation, purchases) = (store.reservation(id), store.purchases_of(id));
+        let signed_in = store.user.with(Option::is_some);
         let now = match &reservation {
             // The server decides about a purchase that was asked for in time.
             Some(reservation) if actions.purchase.pending.get() => reservation.created_at,
-            _ => live.clock.now(),
+            _ => store.clock.now(),
         };
         drop.with(|drop| CardState::at(now, drop, signed_in, reservation.as_ref(), &purchases))
     });
@@ -81,10 +82,10 @@ pub fn DropCard(
             <div class="label">
                 <div class="title">
                     {heading}
-                    <p class="price">{words::price(price_cents)}</p>
+                    <p class="price">{text::price(price_cents)}</p>
                 </div>
                 <StockMeter drop />
-                <p class="facts">{limit_per_user.map(words::limit)}</p>
+                <p class="facts">{limit_per_user.map(text::limit)}</p>
                 <Purchasers drop />
                 <div class="action">{move || card.action()}</div>
             </div>
@@ -154,31 +155,31 @@ impl Card {
             CardState::Upcoming => EitherOf7::A(view! { <OpensIn drop=self.drop /> }),
             CardState::SignedOut => EitherOf7::B(view! {
                 <Sizes drop=self.drop />
-                <SignInButton class="primary" label=words::SIGN_IN_TO_RESERVE />
+                <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE />
             }),
-            CardState::Open => EitherOf7::C(self.reserve_form("primary", words::RESERVE)),
+            CardState::Open => EitherOf7::C(self.reserve_form("primary", text::RESERVE)),
             CardState::Held(reservation) => EitherOf7::D(self.held(reservation)),
             CardState::Bought { purchase, may_reserve } => EitherOf7::E(self.bought(purchase, may_reserve)),
             CardState::AllReserved => EitherOf7::F(view! {
-                <p class="status">{move || words::all_reserved(self.drop.with(|drop| drop.held_stock))}</p>
+                <p class="status">{move || text::all_reserved(self.drop.with(|drop| drop.held_stock))}</p>
                 <button type="button" class="primary" disabled>
-                    {words::RESERVE}
+                    {text::RESERVE}
                 </button>
             }),
-            CardState::SoldOut => EitherOf7::G(view! { <p class="status">{words::SOLD_OUT}</p> }),
-            CardState::Ended => EitherOf7::G(view! { <p class="status">{words::ENDED}</p> }),
+            CardState::SoldOut => EitherOf7::G(view! { <p class="status">{text::SOLD_OUT}</p> }),
+            CardState::Ended => EitherOf7::G(view! { <p class="status">{text::ENDED}</p> }),
         }
     }
 
     fn reserve_form(self, class: &'static str, label: &'static str) -> impl IntoView {
         let actions = self.actions;
-        let Call { path, pending } = actions.reserve;
+        let FormPost { path, pending } = actions.reserve;
         view! {
             <form method="post" action=path on:submit=move |event| actions.send_reserve(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <Sizes drop=self.drop />
                 <button type="submit" class=class disabled=move || pending.get()>
-                    {move || if pending.get() { words::RESERVING } else { label }}
+                    {move || if pending.get() { text::RESERVING } else { label }}
                 </button>
             </form>
         }
@@ -192,19 +193,19 @@ impl Card {
                 <Countdown reservation />
                 <p class="pair">
                     {size.map(|size| view! { <strong>{size}</strong> })}
-                    <span>{words::RESERVED_FOR_YOU}</span>
+                    <span>{text::RESERVED_FOR_YOU}</span>
                 </p>
             </div>
             <form method="post" action=actions.purchase.path on:submit=move |event| actions.send_purchase(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <button type="submit" class="primary" disabled=move || actions.is_busy()>
-                    {move || if actions.purchase.pending.get() { words::COMPLETING } else { words::COMPLETE_PURCHASE }}
+                    {move || if actions.purchase.pending.get() { text::COMPLETING } else { text::COMPLETE_PURCHASE }}
                 </button>
             </form>
-            <form method="post" action=actions.give_back.path on:submit=move |event| actions.send_give_back(&event)>
+            <form method="post" action=actions.release.path on:submit=move |event| actions.send_release(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <button type="submit" class="quiet" disabled=move || actions.is_busy()>
-                    {words::GIVE_IT_BACK}
+                    {text::GIVE_IT_BACK}
                 </button>
             </form>
         }
@@ -215,13 +216,13 @@ impl Card {
         view! {
             <p class="status yours">
                 <Check />
-                <span>{words::yours(&purchase)}</span>
+                <span>{text::yours(&purchase)}</span>
                 {size.map(|size| view! { <strong>{size}</strong> })}
             </p>
             <a href="/purchases" class="secondary">
-                {words::VIEW_PURCHASE}
+                {text::VIEW_PURCHASE}
             </a>
-            {may_reserve.then(|| self.reserve_form("quiet", words::RESERVE_ANOTHER))}
+            {may_reserve.then(|| self.reserve_form("quiet", text::RESERVE_ANOTHER))}
         }
     }
 }
@@ -229,9 +230,9 @@ impl Card {
 /// A countdown to the start, which turns into *Reserve* by itself.
 #[component]
 fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let store = expect_context::<Store>();
     let starts_at = drop.with_untracked(|drop| drop.starts_at);
-    let text = Memo::new(move |_| words::opens_in(milliseconds_until(starts_at, live.clock.now())));
+    let text = Memo::new(move |_| text::opens_in(milliseconds_until(starts_at, store.clock.now())));
     view! {
         <p class="status opens" role="timer">
             {move || text.get()}
@@ -249,7 +250,7 @@ fn Sizes(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     }
     Either::Right(view! {
         <fieldset class="sizes">
-            <legend>{words::SIZE}</legend>
+            <legend>{text::SIZE}</legend>
             {(0..count).map(|index| view! { <SizeChoice drop index /> }).collect_view()}
         </fieldset>
     })
@@ -269,7 +270,7 @@ fn SizeChoice(drop: RwSignal<SneakerDrop>, index: usize) -> impl IntoView {
                 required
                 value=label.clone()
                 disabled=is_gone
-                aria-label=move || words::size(&size.get())
+                aria-label=move || text::size(&size.get())
             />
             <span aria-hidden="true">{label}</span>
             <small aria-hidden="true">{move || size.get().available_stock}</small>
@@ -284,7 +285,7 @@ fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
         drop.with(|drop| drop.latest_purchasers.iter().take(LATEST_PURCHASERS).cloned().collect::<Vec<_>>())
     });
     view! {
-        <ul class="purchasers" aria-label=words::RECENT_PURCHASERS>
+        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS>
             <For each=move || newest.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
                 <PurchaserRow purchaser />
             </For>
@@ -298,8 +299,8 @@ pub fn PurchaserRow(
     /// Who bought.
     purchaser: Purchaser,
 ) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let ago = Memo::new(move |_| words::ago(purchaser.purchased_at, live.clock.now()));
+    let store = expect_context::<Store>();
+    let ago = Memo::new(move |_| text::ago(purchaser.purchased_at, store.clock.now()));
     view! {
         <li>
             <bdi>{purchaser.username}</bdi>

@@ -1,0 +1,194 @@
+//! What a card says and offers, and where on the dashboard it stands.
+
+use crate::domain::{Purchase, Reservation, SneakerDrop};
+use chrono::{DateTime, Utc};
+
+/// What a card says and offers: one of these at any moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardState {
+    /// Not started.
+    Upcoming,
+    /// On sale, and nobody is signed in.
+    SignedOut,
+    /// On sale, with pairs left.
+    Open,
+    /// The visitor holds a pair.
+    Held(Reservation),
+    /// The visitor bought a pair; `may_reserve` when the drop would give them another.
+    Bought {
+        /// Their newest purchase of this drop.
+        purchase: Purchase,
+        /// Whether the limit and the stock leave room for one more.
+        may_reserve: bool,
+    },
+    /// None left, but reserved pairs may come back.
+    AllReserved,
+    /// Every pair is sold.
+    SoldOut,
+    /// The drop is over.
+    Ended,
+}
+
+impl CardState {
+    /// Decides from what is known at `now`; `purchases` are the visitor's own of this drop, newest first.
+    ///
+    /// A held pair outranks everything: its holder can buy it even after the drop has ended or the rest is sold.
+    pub fn at(
+        now: DateTime<Utc>,
+        drop: &SneakerDrop,
+        signed_in: bool,
+        reservation: Option<&Reservation>,
+        purchases: &[Purchase],
+    ) -> Self {
+        if let Some(reservation) = reservation.filter(|reservation| reservation.is_held(now)) {
+            return Self::Held(reservation.clone());
+        }
+        let open_with_stock = drop.is_open(now) && drop.available_stock > 0;
+        if let Some(purchase) = purchases.first() {
+            let below_limit = drop.limit_per_user.is_none_or(|limit| purchases.len() < limit as usize);
+            let may_reserve = open_with_stock && below_limit;
+            return Self::Bought { purchase: purchase.clone(), may_reserve };
+        }
+        if drop.has_ended(now) {
+            Self::Ended
+        } else if now < drop.starts_at {
+            Self::Upcoming
+        } else if open_with_stock {
+            if signed_in { Self::Open } else { Self::SignedOut }
+        } else if drop.held_stock > 0 {
+            Self::AllReserved
+        } else {
+            Self::SoldOut
+        }
+    }
+}
+
+/// Where the dashboard shows a drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// On sale, or not yet over for someone who holds a pair.
+    Live,
+    /// Not started.
+    Upcoming,
+    /// Sold out or ended.
+    Over,
+}
+
+impl Section {
+    /// The section of a drop at `now`. `held_by_me` keeps the card of a visitor's pair among the live ones.
+    pub fn at(now: DateTime<Utc>, drop: &SneakerDrop, held_by_me: bool) -> Self {
+        if held_by_me {
+            Self::Live
+        } else if drop.has_ended(now) {
+            Self::Over
+        } else if now < drop.starts_at {
+            Self::Upcoming
+        } else if drop.available_stock > 0 || drop.held_stock > 0 {
+            Self::Live
+        } else {
+            Self::Over
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ReservationStatus, Size};
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range")
+    }
+
+    /// On sale from 0 to 100 seconds, 5 of 10 pairs left.
+    fn open_drop() -> SneakerDrop {
+        let size = |label: &str| Size { label: label.into(), total_stock: 5, available_stock: 2 };
+        SneakerDrop {
+            id: 1,
+            name: "Volt Runner".into(),
+            price_cents: 19_900,
+            image_url: None,
+            limit_per_user: None,
+            version: 7,
+            starts_at: at(0),
+            ends_at: Some(at(100)),
+            total_stock: 10,
+            available_stock: 4,
+            held_stock: 1,
+            sizes: vec![size("US 8"), size("US 9")],
+            latest_purchasers: vec![],
+        }
+    }
+
+    fn reservation(expires_in: i64) -> Reservation {
+        Reservation {
+            id: 1,
+            drop_id: 1,
+            user_id: 1,
+            size: "US 9".into(),
+            status: ReservationStatus::Active,
+            expires_at: at(expires_in),
+            created_at: at(0),
+        }
+    }
+
+    fn purchase() -> Purchase {
+        let size = "US 9".into();
+        Purchase { id: 1, drop_id: 1, user_id: 1, reservation_id: 1, size, price_cents: 1, created_at: at(5) }
+    }
+
+    #[test]
+    fn a_card_follows_the_clock_from_upcoming_to_ended() {
+        let drop = open_drop();
+        let state = |seconds| CardState::at(at(seconds), &drop, true, None, &[]);
+        assert_eq!(state(-1), CardState::Upcoming);
+        assert_eq!(state(0), CardState::Open);
+        assert_eq!(state(100), CardState::Ended);
+    }
+
+    #[test]
+    fn a_held_pair_outranks_an_ended_drop_until_the_moment_it_lapses() {
+        let drop = open_drop();
+        let held = reservation(130);
+        let state = |seconds| CardState::at(at(seconds), &drop, true, Some(&held), &[]);
+        assert_eq!(state(129), CardState::Held(held.clone()));
+        assert_eq!(state(130), CardState::Ended);
+    }
+
+    #[test]
+    fn the_last_pair_reserved_by_someone_else_may_come_back() {
+        let mut drop = open_drop();
+        drop.available_stock = 0;
+        assert_eq!(CardState::at(at(1), &drop, true, None, &[]), CardState::AllReserved);
+        drop.held_stock = 0;
+        assert_eq!(CardState::at(at(1), &drop, true, None, &[]), CardState::SoldOut);
+    }
+
+    #[test]
+    fn a_buyer_may_reserve_again_only_below_the_limit_and_with_stock() {
+        let mut drop = open_drop();
+        let bought = [purchase()];
+        let may_reserve = |drop: &SneakerDrop| match CardState::at(at(10), drop, true, None, &bought) {
+            CardState::Bought { may_reserve, .. } => may_reserve,
+            other => panic!("{other:?}"),
+        };
+        assert!(may_reserve(&drop));
+        drop.limit_per_user = Some(2);
+        assert!(may_reserve(&drop));
+        drop.limit_per_user = Some(1);
+        assert!(!may_reserve(&drop));
+        drop.limit_per_user = None;
+        drop.available_stock = 0;
+        assert!(!may_reserve(&drop));
+    }
+
+    #[test]
+    fn whoever_holds_the_last_pair_still_sees_it_among_the_live_drops() {
+        let mut drop = open_drop();
+        drop.available_stock = 0;
+        drop.held_stock = 0;
+        assert_eq!(Section::at(at(1), &drop, false), Section::Over);
+        assert_eq!(Section::at(at(1), &drop, true), Section::Live);
+        assert_eq!(Section::at(at(-1), &open_drop(), false), Section::Upcoming);
+    }
+}

@@ -1,0 +1,8 @@
+//! What people see: rendered on the server, hydrated in the browser.
+
+pub mod actions;
+pub mod app;
+pub mod card_state;
+pub mod components;
+pub mod pages;
+pub mod router;
