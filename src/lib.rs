@@ -1,18 +1,22 @@
-//! Sneakdrop: limited-edition sneaker drops with live stock, 60-second reservations and no oversell.
+//! Sneakdrop: limited-edition sneaker drops with live stock and 60-second reservations, never oversold.
 //!
-//! The same crate is the server (feature `ssr`) and the page (feature `hydrate`, compiled to WebAssembly). Read it in
-//! this order:
+//! The same crate is the server (feature `ssr`) and the page (feature `hydrate`, compiled to WebAssembly). In reading
+//! order:
 //!
-//! 1. [`domain`]: what a drop, a reservation and a purchase are, and the rules that need no database;
-//! 2. [`error`] and [`words`]: why a request gets nothing, and how people are told;
-//! 3. `server::inventory`: the only code that changes stock;
-//! 4. `server::{catalog, broadcast, socket}`: from a committed change to every open tab;
-//! 5. `server::{rest, pages}` and [`api`]: the two ways in, over REST and over server functions;
-//! 6. [`live`], [`clock`], [`call`] and [`actions`]: the browser's side of the socket, of the server's clock, and of a
-//!    click; `wire` reads what comes back;
-//! 7. [`route`], [`app`], [`pages`], [`components`]: what people see, and [`document`] around it.
+//! 1. [`domain`]: drops, reservations and purchases, the events of `/ws`, the errors. It imports nothing else of the crate.
+//! 2. [`text`]: the text of the pages and of every error.
+//! 3. `server::inventory`: the only code that changes stock, in transactions under a drop's row lock. It uses
+//!    `server::database`: the connection pool, and what the database's errors mean.
+//! 4. `server::catalog`, then `server::realtime`: a committed change, on its way to every open page.
+//! 5. `server::http`: pages, the documents around them, and the REST API; `server::auth`: sessions and usernames;
+//!    `server::jobs`: what runs at intervals.
+//! 6. [`rpc`]: the server functions that the page calls.
+//! 7. [`client`]: what runs only in the browser: the live state, the socket that updates it, the server's clock, forms.
+//! 8. [`ui`]: the pages, rendered on the server and hydrated in the browser.
+//!
+//! `server::run` starts everything; `server::router` lists the routes.
 
-// A view is one type as deep as its page; optimised builds look through all of it.
+// A page's view is a single, deeply nested type. Optimised builds exceed the default limit of 128 on it.
 #![recursion_limit = "256"]
 
 pub mod client;
@@ -23,14 +27,14 @@ pub mod server;
 pub mod text;
 pub mod ui;
 
-/// Makes the server-rendered page live. Called by the script in its head once the module is loaded.
+/// Hydrates the page that the server rendered. Called by the script in its head once the module is loaded.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    // A panic says in the console what it was, rather than "unreachable".
+    // Without it the console shows only "unreachable" for a panic.
     console_error_panic_hook::set_once();
     let data = leptos::prelude::document().get_element_by_id(ui::app::FIRST_PAINT);
     let first_paint =
-        data.and_then(|data| client::json::read(&data.text_content()?)).expect("the server sends it along");
+        data.and_then(|data| client::json::read(&data.text_content()?)).expect("the document contains the first paint");
     leptos::mount::hydrate_body(|| ui::app::App(ui::app::AppProps { first_paint }));
 }

@@ -1,11 +1,11 @@
-//! The server's binary: read the configuration, run the shop.
+//! The server's binary: reads the configuration and runs the server.
 
 use mimalloc::MiMalloc;
 use sneakdrop::server::{config::Config, run};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// In the profile of a rush, an eighth of all the time was spent in the system's allocator.
+/// With the system's allocator, a profile under load spent an eighth of all time in it.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

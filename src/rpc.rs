@@ -1,6 +1,6 @@
-//! Every server function, under `/rpc/…`. Each says who asks and passes on; what happens is in `server`.
+//! The server functions, under `/rpc/…`. Each identifies the caller and passes the request on to `server`.
 //!
-//! All of them are plain form posts at heart, so that the buttons work before WebAssembly has loaded, and without it.
+//! All of them accept a plain form post, so that every button works before WebAssembly has loaded, and without it.
 
 use crate::{
     domain::error::DropError,
@@ -8,12 +8,9 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Claims a username for this browser, or comes back to one that it has claimed.
+/// Claims a username for this browser, or signs in with one that this browser has claimed before.
 #[server(prefix = "/rpc", endpoint = "sign_in")]
-pub async fn sign_in(
-    /// The name to claim.
-    username: String,
-) -> Result<Visitor, DropError> {
+pub async fn sign_in(username: String) -> Result<Visitor, DropError> {
     use crate::server::{accounts, pages};
     let request = pages::request()?;
     let account = accounts::get_or_create(&request.state, &request.caller, &username).await?;
@@ -25,7 +22,7 @@ pub async fn sign_in(
     Ok(visitor)
 }
 
-/// Signs this browser out; the name stays claimed by it.
+/// Signs out. The username stays claimed by this browser.
 #[server(prefix = "/rpc", endpoint = "sign_out")]
 pub async fn sign_out() -> Result<(), DropError> {
     let request = crate::server::pages::request()?;
@@ -33,12 +30,11 @@ pub async fn sign_out() -> Result<(), DropError> {
     Ok(())
 }
 
-/// Sets a pair aside for the visitor.
+/// Reserves a pair for the visitor; returns their active reservation if they already hold one of this drop.
 #[server(prefix = "/rpc", endpoint = "reserve")]
 pub async fn reserve(
-    /// The drop.
     drop_id: i64,
-    /// Label of the size; needed where there are several.
+    /// The size's label; required if the drop has several.
     size: Option<String>,
 ) -> Result<Reservation, DropError> {
     use crate::server::{inventory, pages};
@@ -47,36 +43,27 @@ pub async fn reserve(
     Ok(inventory::reserve(&request.state, user_id, drop_id, size).await?.reservation)
 }
 
-/// Sells the visitor the pair that they hold.
+/// Purchases the pair that the visitor holds.
 #[server(prefix = "/rpc", endpoint = "purchase")]
-pub async fn purchase(
-    /// The drop.
-    drop_id: i64,
-) -> Result<domain::Purchase, DropError> {
+pub async fn purchase(drop_id: i64) -> Result<domain::Purchase, DropError> {
     use crate::server::{inventory, pages};
     let request = pages::request()?;
     let user_id = request.caller.require_user()?.id;
     Ok(inventory::purchase(&request.state, user_id, inventory::Target::Drop(drop_id)).await?.purchase)
 }
 
-/// Gives back the pair that the visitor holds; says which one went back.
+/// Releases the pair that the visitor holds; returns its reservation.
 #[server(prefix = "/rpc", endpoint = "release")]
-pub async fn release(
-    /// The drop.
-    drop_id: i64,
-) -> Result<Reservation, DropError> {
+pub async fn release(drop_id: i64) -> Result<Reservation, DropError> {
     use crate::server::{inventory, pages};
     let request = pages::request()?;
     let user_id = request.caller.require_user()?.id;
     Ok(inventory::release(&request.state, user_id, drop_id).await?.reservation)
 }
 
-/// The newest purchasers of a drop, for its own page.
+/// The newest purchasers of a drop, at most [`LISTED_PURCHASERS`](domain::LISTED_PURCHASERS), for its own page.
 #[server(prefix = "/rpc", endpoint = "purchasers")]
-pub async fn purchasers(
-    /// The drop.
-    drop_id: i64,
-) -> Result<Vec<Purchaser>, DropError> {
+pub async fn purchasers(drop_id: i64) -> Result<Vec<Purchaser>, DropError> {
     use crate::{domain::error::Missing, server::pages};
     pages::request()?.state.catalog.purchasers(drop_id).ok_or(DropError::NotFound(Missing::Drop))
 }

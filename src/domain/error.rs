@@ -1,4 +1,4 @@
-//! The one error on the wire.
+//! The error that every request can fail with.
 
 use super::timestamp;
 use chrono::{DateTime, Utc};
@@ -8,91 +8,87 @@ use leptos::server_fn::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Why a request got nothing. Refusals are part of the game and say what to do next; faults say whether a retry is safe.
+/// Why a request failed: refused by a rule, or because of a fault.
 ///
-/// The same value travels to the page (as JSON of this enum) and to REST clients (as `{"error", "code", …}` with
-/// [`DropError::status`]).
+/// Pages receive it as JSON of this enum, REST clients as `{"error", "code", …}`; both with [`DropError::status`]. Its
+/// `Display` text, for people, is in `text.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropError {
-    /// 400: a field is missing or bad; nothing was changed.
+    /// 400: a field is missing or invalid.
     Invalid {
-        /// The field's name as the caller spells it.
+        /// The field's name in the caller's spelling.
         field: String,
-        /// What is expected of it, as the end of a sentence that begins with the field.
+        /// The requirement, as the rest of a sentence that begins with the field's name.
         expected: String,
     },
-    /// 400: the body is not the JSON object that was expected.
+    /// 400: the body is not the expected JSON object, or the arguments could not be read. Carries the parser's message.
     MalformedBody(String),
     /// 413: the body is larger than 64 KiB.
     BodyTooLarge,
     /// 415: the body is not `application/json`.
     WrongContentType,
-    /// 401: nobody is signed in, or the token is not valid.
+    /// 401: there is no valid session or token.
     Unauthorized,
-    /// 403: the request acts for someone else, or comes from another site.
+    /// 403: the request acts for another user, or was sent from another site.
     Forbidden,
-    /// 404: no such drop, reservation, user or path.
+    /// 404.
     NotFound(Missing),
-    /// 405: the path exists, but not with this method.
+    /// 405.
     MethodNotAllowed,
-    /// 409: the account belongs to another browser.
+    /// 409: another browser claimed the username.
     UsernameTaken,
-    /// 409: no pair is left of the drop, or of the size asked for.
+    /// 409: no pair of the drop, or of the requested size, is available.
     SoldOut,
-    /// 409: too early.
+    /// 409.
     NotStarted {
-        /// When to come back.
         #[serde(deserialize_with = "timestamp::read")]
         starts_at: DateTime<Utc>,
     },
-    /// 409: too late.
+    /// 409.
     Ended,
-    /// 409: the caller holds or owns as many as one person may.
+    /// 409: the user's purchases and active reservations already reach the drop's limit.
     LimitReached {
-        /// Pairs per person.
+        /// Pairs per user.
         limit: i32,
     },
-    /// 409: there is nothing to buy or to give back.
+    /// 409: the user has no reservation of the drop to purchase or to release.
     NoActiveReservation,
-    /// 409: the pair went back before it was bought.
+    /// 409: the reservation expired before the purchase.
     ReservationExpired,
-    /// 422: the drop comes in sizes and none was named.
+    /// 422: the drop has several sizes and the request names none.
     SizeRequired {
-        /// Labels of those with stock.
+        /// Labels of the sizes with stock.
         sizes_left: Vec<String>,
     },
-    /// 422: the drop has no such size.
+    /// 422: the drop does not have the requested size.
     UnknownSize {
-        /// Labels of those with stock.
+        /// Labels of the sizes with stock.
         sizes_left: Vec<String>,
     },
-    /// 503: the database is away or busy; nothing was changed.
+    /// 503: the database is unreachable or overloaded. Nothing was changed.
     Unavailable,
-    /// 503: the connection broke during COMMIT, so the outcome is not known. Asking again is safe and tells.
+    /// 503: the outcome is unknown because the connection broke during COMMIT. A retry is safe and returns the outcome.
     Unknown,
-    /// 500: our fault; the log has the cause.
+    /// 500: a fault, whose cause the server logs.
     Internal,
-    /// Never sent: the browser could not reach the server.
+    /// Made in the browser when the server could not be reached; never sent.
     Unreachable,
 }
 
-/// What a [`DropError::NotFound`] was looking for.
+/// What a [`DropError::NotFound`] did not find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
-    /// A drop.
     Drop,
-    /// A reservation; someone else's looks the same.
+    /// Also the answer for another user's reservation.
     Reservation,
-    /// A user.
     User,
     /// A path under `/api` or `/rpc`.
     Path,
 }
 
 impl DropError {
-    /// Shorthand for [`DropError::Invalid`].
     pub fn invalid(field: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), expected: expected.into() }
     }
@@ -120,7 +116,7 @@ impl DropError {
         }
     }
 
-    /// The stable word for programs.
+    /// The stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "invalid_field",
@@ -153,8 +149,8 @@ impl std::error::Error for DropError {}
 impl FromServerFnError for DropError {
     type Encoder = JsonEncoding;
 
-    /// Faults of the call itself: arguments that don't parse are the caller's, an answer that doesn't come is the
-    /// network's. Leptos's own message is for developers, so it stays out of what people read.
+    /// For faults of the call itself: unreadable arguments are the caller's error, a failed request is a network fault.
+    /// Leptos's message is for developers, so only [`DropError::MalformedBody`] carries it.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
             ServerFnErrorErr::Args(message)
@@ -171,13 +167,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_survives_the_wire_to_the_page() {
+    fn an_error_is_unchanged_by_encoding_and_decoding() {
         let error = DropError::UnknownSize { sizes_left: vec!["US 9".into()] };
         assert_eq!(DropError::de(error.ser()), error);
     }
 
     #[test]
-    fn arguments_that_do_not_parse_are_the_callers_fault() {
+    fn unreadable_arguments_are_a_bad_request() {
         let error = DropError::from_server_fn_error(ServerFnErrorErr::Args("bad".into()));
         assert_eq!(error.status(), 400);
     }

@@ -1,89 +1,79 @@
-//! What the server sends over `/ws`.
+//! The events of the WebSocket `/ws`.
 
 use super::{Purchase, Reservation, SneakerDrop, User, Visitor, timestamp};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// What `/ws` sends. Counts are absolute and versioned, never differences: losing a event loses nothing for good.
+/// What the server sends over `/ws`. Counts are absolute and carry a version, so that a later event makes up for a lost
+/// one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-// The page's own reader finds the type by itself; serde's way to it takes a second reader for every field.
+// In the browser client/json.rs reads `type` itself. For an internally tagged enum serde buffers the whole value first,
+// which compiles a second deserializer for every field.
 #[cfg_attr(feature = "ssr", serde(tag = "type"))]
 pub enum ServerEvent {
-    /// The first event of a connection, and the way out for a socket that fell behind.
+    /// The first event of a connection, and what a connection receives instead of the events it was too slow for.
     Snapshot {
-        /// The database's clock.
+        /// By the database's clock.
         #[serde(deserialize_with = "timestamp::read")]
         now: DateTime<Utc>,
-        /// Every drop.
         drops: Vec<SneakerDrop>,
     },
-    /// Every ten seconds, whatever else happens: the line still stands.
+    /// Sent every ten seconds unless another event was, so that a page can detect a dead connection.
     Heartbeat {
-        /// The database's clock.
+        /// By the database's clock.
         #[serde(deserialize_with = "timestamp::read")]
         now: DateTime<Utc>,
     },
-    /// A drop's stock changed.
     StockUpdated(StockUpdate),
-    /// Somebody bought a pair.
     PurchaseCompleted {
-        /// The drop.
         drop_id: i64,
-        /// Pairs of the drop that can be reserved.
+        /// The drop's available pairs.
         new_stock: i32,
-        /// The order number.
         purchase_id: i64,
-        /// Who bought it.
         purchaser: User,
-        /// When.
         #[serde(deserialize_with = "timestamp::read")]
         purchased_at: DateTime<Utc>,
-        /// The drop's version that includes this purchase.
+        /// The drop's first version that includes this purchase.
         version: i64,
     },
-    /// A drop was created; sent whole, as nobody knows it yet.
     DropCreated {
-        /// The drop.
         drop: SneakerDrop,
     },
-    /// Only to the visitor's own sockets: one of their reservations was made or settled.
+    /// Sent to the holder's own connections only, when their reservation was granted, completed, expired or released.
     Reservation {
-        /// The reservation in its new state.
         reservation: Reservation,
-        /// The purchase, when the reservation was completed.
+        /// Present when the reservation was completed.
         purchase: Option<Purchase>,
     },
-    /// Only to the visitor's own sockets, after each snapshot: all of their state.
+    /// Follows each snapshot: the state of the visitor to whom the connection belongs.
     Visitor {
-        /// `None` when the socket belongs to nobody.
+        /// `None` for a connection without a session.
         visitor: Option<Visitor>,
     },
 }
 
-/// A drop's stock as of `version`.
+/// A drop's stock after the change that raised it to `version`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockUpdate {
-    /// The database's clock.
+    /// By the database's clock.
     #[serde(deserialize_with = "timestamp::read")]
     pub now: DateTime<Utc>,
-    /// The drop.
     pub drop_id: i64,
-    /// Pairs of the drop that can be reserved.
+    /// The drop's available pairs.
     pub new_stock: i32,
     /// Pairs of the drop in active reservations.
     pub held: i32,
-    /// The sizes that changed.
+    /// Only the sizes that changed.
     pub sizes: Vec<SizeLevel>,
-    /// The drop's version.
     pub version: i64,
-    /// What happened last.
+    /// Of the latest of the changes that this update covers.
     pub reason: Reason,
 }
 
 impl StockUpdate {
-    /// Applies this to the drop if it is newer than what the drop shows; returns whether it was.
+    /// Applies the update if it belongs to `drop` and is newer than it; returns whether it was applied.
     pub fn apply_to(&self, drop: &mut SneakerDrop) -> bool {
         if self.drop_id != drop.id || self.version <= drop.version {
             return false;
@@ -100,10 +90,9 @@ impl StockUpdate {
     }
 }
 
-/// How many pairs of one size can be reserved.
+/// The stock of one size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizeLevel {
-    /// The size.
     pub label: String,
     /// Pairs that can be reserved.
     pub available: i32,
@@ -113,15 +102,11 @@ pub struct SizeLevel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
-    /// A pair was set aside.
     Reserved,
-    /// A pair was sold.
     Purchased,
-    /// A reservation lapsed.
     Expired,
-    /// A pair was given back.
     Released,
-    /// The drop is new.
+    /// The drop was created.
     Created,
 }
 
@@ -160,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_or_equal_version_changes_nothing() {
+    fn an_update_of_an_older_or_equal_version_changes_nothing() {
         for version in [6, 7] {
             let mut drop = open_drop();
             assert!(!update(version).apply_to(&mut drop));
@@ -169,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_moves_the_counts_and_only_the_named_sizes() {
+    fn a_newer_update_changes_the_counts_and_only_the_listed_sizes() {
         let mut drop = open_drop();
         assert!(update(8).apply_to(&mut drop));
         assert_eq!((drop.total_stock, drop.available_stock, drop.held_stock), (10, 3, 2));
@@ -177,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_spell_their_fields_as_the_protocol_does() {
+    fn events_use_the_field_names_of_the_protocol() {
         let json = serde_json::to_value(ServerEvent::StockUpdated(update(128))).expect("serialises");
         assert_eq!(json["type"], "stockUpdated");
         assert_eq!(json["dropId"], 1);
