@@ -1,4 +1,4 @@
-//! Every sentence that people read, in one place. Short, plain, without exclamation marks; an error says what happened
+//! The text of the pages and of every error: short and plain, without exclamation marks. An error says what happened
 //! and what to do next.
 
 use crate::{
@@ -8,109 +8,90 @@ use crate::{
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use std::fmt;
 
-/// The name of the house.
 pub const BRAND: &str = "Sneakdrop";
-/// What the house does, for the dashboard and search engines.
+/// The dashboard's heading.
 pub const TAGLINE: &str = "Limited pairs. Sixty seconds each.";
 /// The dashboard's description for search engines and link previews.
 pub const DESCRIPTION: &str =
     "Limited-edition sneaker drops with live stock. Reserve a pair for 60 seconds, then make it yours.";
 
-/// The link for keyboards, in front of everything.
+/// The skip link, first in the tab order.
 pub const SKIP: &str = "Skip to the drops";
-/// The header's navigation.
+/// Names the header's navigation.
 pub const PLACES: &str = "Places";
-/// The way to the dashboard.
 pub const DROPS: &str = "Drops";
-/// The visitor's own page.
 pub const MY_PURCHASES: &str = "My purchases";
-/// How a drop works, on every page.
+/// In the footer of every page.
 pub const HOW_IT_WORKS: &str =
     "One tap holds a pair for you. Buy it before the ring runs out, or it goes back to everybody.";
-/// Where toasts are.
+/// Names the region of the toasts.
 pub const MESSAGES: &str = "Messages";
-/// Removes a toast.
 pub const DISMISS: &str = "Dismiss";
 
-/// The socket is open.
 pub const LIVE: &str = "Live";
-/// The socket is gone.
+/// The connection to the server is lost.
 pub const RECONNECTING: &str = "Reconnecting…";
-/// The network is gone.
+/// The device has no network.
 pub const OFFLINE: &str = "Offline";
 
-/// Opens the dialog, and is its title.
+/// The dialog's title and the button that opens it.
 pub const SIGN_IN: &str = "Sign in";
 /// Under the dialog's title.
 pub const SIGN_IN_HINT: &str = "Pick a name. It stays with this browser, and no other can take it.";
-/// The dialog's field.
 pub const USERNAME: &str = "Username";
-/// What a name must be.
 pub const USERNAME_RULE: &str = "Username must be 1 to 32 characters that can be seen.";
-/// The dialog's button.
+/// Submits the dialog's form.
 pub const ENTER: &str = "Enter the drop";
-/// Closes the dialog.
 pub const CLOSE: &str = "Close";
-/// Ends the session.
 pub const SIGN_OUT: &str = "Sign out";
 
-/// First section of the dashboard.
+/// The dashboard's first section.
 pub const LIVE_NOW: &str = "Live now";
-/// The same, when there is none.
 pub const NOTHING_LIVE: &str = "Nothing is live right now. The next drop opens by itself.";
-/// Second section.
+/// The dashboard's second section.
 pub const UPCOMING: &str = "Upcoming";
-/// Third section.
+/// The dashboard's third section.
 pub const OVER: &str = "Sold out or ended";
 
-/// What the meter measures.
+/// Names the stock meter.
 pub const STOCK: &str = "Stock";
-/// The choice of sizes.
+/// Names the choice of size.
 pub const SIZE: &str = "Size";
-/// The action of a signed-out visitor.
 pub const SIGN_IN_TO_RESERVE: &str = "Sign in to reserve";
-/// The action of an open drop.
 pub const RESERVE: &str = "Reserve";
-/// The same, after a purchase.
+/// After a purchase.
 pub const RESERVE_ANOTHER: &str = "Reserve another";
-/// The same, while the server answers.
+/// While the request is pending.
 pub const RESERVING: &str = "Reserving…";
 /// Beside the countdown.
 pub const RESERVED_FOR_YOU: &str = "Reserved for you";
-/// The action of a held pair.
 pub const COMPLETE_PURCHASE: &str = "Complete purchase";
-/// The same, while the server answers.
+/// While the request is pending.
 pub const COMPLETING: &str = "Completing…";
-/// The quiet way out of a reservation.
+/// Releases the reservation.
 pub const GIVE_IT_BACK: &str = "Give it back";
-/// After a purchase.
 pub const VIEW_PURCHASE: &str = "View purchase";
-/// Every pair is sold.
 pub const SOLD_OUT: &str = "Sold out";
-/// The drop is over.
 pub const ENDED: &str = "Ended";
-/// The list of people who bought.
 pub const RECENT_PURCHASERS: &str = "Recent purchasers";
-/// The same, when there is nobody.
-pub const NOBODY_YET: &str = "Nobody yet. The first pair is still to go.";
+pub const NO_PURCHASERS: &str = "Nobody yet. The first pair is still to go.";
 
-/// `/purchases`, signed out.
+/// On `/purchases`.
 pub const SIGN_IN_TO_SEE: &str = "Sign in to see what you bought.";
-/// `/purchases`, when there are none.
+/// On `/purchases`.
 pub const NO_PURCHASES: &str = "Nothing yet. Your first pair will be listed here.";
-/// Title of the 404 page.
+/// The 404 page's title.
 pub const NOT_FOUND: &str = "Nothing here";
-/// Its text.
 pub const NOT_FOUND_HINT: &str = "This address leads nowhere. The drop may have been removed, or the link is mistyped.";
-/// Back to the dashboard.
+/// Leads to the dashboard.
 pub const TO_THE_DROPS: &str = "To the drops";
 
-/// The title of a page other than the dashboard.
+/// The title of a page other than the dashboard: `My purchases · Sneakdrop`.
 pub fn page_title(name: &str) -> String {
     format!("{name} · {BRAND}")
 }
 
-/// A drop's description for search engines and link previews.
+/// A drop page's description for search engines and link previews.
 pub fn drop_description(name: &str, price_cents: i32) -> String {
     format!("{name}, {}. Live stock, 60 seconds to make a pair yours.", price(price_cents))
 }
@@ -141,13 +122,13 @@ pub fn limit(limit: i32) -> String {
     format!("{} per person", grouped(limit))
 }
 
-/// `0:42`, rounded up so that the last second is shown as `0:01`.
+/// `0:42`, rounded up: the last second is shown as `0:01`.
 pub fn countdown(milliseconds_left: i64) -> String {
     let seconds = whole_seconds(milliseconds_left);
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// `Opens in 01:59:58`, with days in front when there are any.
+/// `Opens in 01:59:58` or `Opens in 1 d 00:00:00`.
 pub fn opens_in(milliseconds_left: i64) -> String {
     let seconds = whole_seconds(milliseconds_left);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -155,12 +136,12 @@ pub fn opens_in(milliseconds_left: i64) -> String {
     format!("Opens in {days}{hours:02}:{minutes:02}:{:02}", seconds % 60)
 }
 
-/// Seconds left, rounded up and never negative.
+/// Rounds up; never negative.
 pub fn whole_seconds(milliseconds_left: i64) -> i64 {
     milliseconds_left.max(0).saturating_add(999) / 1000
 }
 
-/// `10 seconds left`, for those who listen.
+/// `10 seconds left`, for screen readers.
 pub fn seconds_left(seconds: i64) -> String {
     if seconds == 1 { "1 second left".into() } else { format!("{seconds} seconds left") }
 }
@@ -183,58 +164,60 @@ pub fn date(at: DateTime<Utc>) -> String {
 }
 
 /// `Order 000123`.
-pub fn order(purchase: &Purchase) -> String {
+pub fn order_number(purchase: &Purchase) -> String {
     format!("Order {:06}", purchase.id)
 }
 
-/// `Yours. Order 000123`.
-pub fn yours(purchase: &Purchase) -> String {
-    format!("Yours. {}", order(purchase))
+/// On a card: `Yours. Order 000123`.
+pub fn purchased(purchase: &Purchase) -> String {
+    format!("Yours. {}", order_number(purchase))
 }
 
-/// What a size button says to a screen reader: `US 9, 4 left` or `US 9, none left`.
-pub fn size(size: &Size) -> String {
+/// A size's label for screen readers: `US 9, 4 left` or `US 9, none left`.
+pub fn size_and_stock(size: &Size) -> String {
     match size.available_stock {
         0 => format!("{}, none left", size.label),
         left => format!("{}, {} left", size.label, grouped(left)),
     }
 }
 
-/// Toast after a reservation was granted.
-pub fn reserved(reservation: &Reservation) -> String {
+/// A toast: `Reserved for 60 seconds. Complete the purchase to keep it.`
+pub fn reservation_granted(reservation: &Reservation) -> String {
     format!("Reserved for {} seconds. Complete the purchase to keep it.", lifetime_seconds(reservation))
 }
 
-/// Toast after a reservation lapsed: `Your 60 seconds are up. The pair went back.`
-pub fn expired(reservation: &Reservation) -> String {
+/// A toast: `Your 60 seconds are up. The pair went back.`
+pub fn reservation_expired(reservation: &Reservation) -> String {
     format!("Your {} seconds are up. The pair went back.", lifetime_seconds(reservation))
 }
 
-/// Toast after a purchase.
-pub fn bought(purchase: &Purchase) -> String {
-    format!("{}. The pair is yours.", order(purchase))
+/// A toast: `Order 000123. The pair is yours.`
+pub fn purchase_completed(purchase: &Purchase) -> String {
+    format!("{}. The pair is yours.", order_number(purchase))
 }
 
-/// Toast after a pair was given back.
-pub const GIVEN_BACK: &str = "You gave the pair back.";
-/// Toast when the drop that a visitor is looking at has none left.
+/// A toast after a release.
+pub const RELEASED: &str = "You gave the pair back.";
+
+/// A toast: `Volt Runner is sold out.`
 pub fn sold_out(name: &str) -> String {
     format!("{name} is sold out.")
 }
 
+/// How long the reservation was granted for, rounded to the nearest second.
 fn lifetime_seconds(reservation: &Reservation) -> i64 {
     let lifetime = reservation.expires_at - reservation.created_at;
     whole_seconds(lifetime.num_milliseconds() - 500)
 }
 
-/// What went wrong and what to do next.
+/// What happened and what to do next.
 impl fmt::Display for DropError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&error(self))
+        f.write_str(&error_sentence(self))
     }
 }
 
-fn error(error: &DropError) -> String {
+fn error_sentence(error: &DropError) -> String {
     match error {
         DropError::Invalid { field, .. } if field == "username" => USERNAME_RULE.into(),
         DropError::Invalid { field, expected } => format!("{field} {expected}."),
@@ -256,9 +239,9 @@ fn error(error: &DropError) -> String {
         DropError::LimitReached { limit } => format!("{limit} pairs per person, and you have yours."),
         DropError::NoActiveReservation => "You hold no pair of this drop. Reserve one first.".into(),
         DropError::ReservationExpired => "Time ran out and the pair went back. Reserve again.".into(),
-        DropError::SizeRequired { sizes_left } => format!("Choose a size{}.", listed(sizes_left)),
+        DropError::SizeRequired { sizes_left } => format!("Choose a size{}.", size_list(sizes_left)),
         DropError::UnknownSize { sizes_left } => {
-            format!("There is no such size. Choose another{}.", listed(sizes_left))
+            format!("There is no such size. Choose another{}.", size_list(sizes_left))
         }
         DropError::Unavailable => "The shop is busy. Nothing was changed; try again in a moment.".into(),
         DropError::Unknown => "The answer got lost. Try again: you will not get a second pair.".into(),
@@ -267,11 +250,12 @@ fn error(error: &DropError) -> String {
     }
 }
 
-fn listed(sizes_left: &[String]) -> String {
+/// `: US 8, US 9`, or nothing when no size is left.
+fn size_list(sizes_left: &[String]) -> String {
     if sizes_left.is_empty() { String::new() } else { format!(": {}", sizes_left.join(", ")) }
 }
 
-/// `1,000,000`: thousands are grouped because these numbers are read across a room.
+/// `1,000,000`: thousands are grouped because the numbers are read from a distance.
 fn grouped(number: i32) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -300,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_and_counts_read_as_on_a_price_tag() {
+    fn prices_show_cents_only_if_there_are_any_and_group_thousands() {
         assert_eq!(price(19_900), "$199");
         assert_eq!(price(100_000_000), "$1,000,000");
         assert_eq!(price(1_234_505), "$12,345.05");
@@ -308,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purchase_from_a_clock_ahead_of_ours_is_just_now() {
+    fn a_purchase_in_the_future_of_this_clock_is_just_now() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("in range");
         let ago_after = |seconds| ago(now - chrono::TimeDelta::seconds(seconds), now);
         assert_eq!(ago_after(-3), "just now");

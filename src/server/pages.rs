@@ -128,7 +128,7 @@ async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Res
 fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
     let is_there = |id| snapshot.as_ref().is_ok_and(|snapshot| snapshot.drops.iter().any(|drop| drop.id == id));
     match (Page::at(address), snapshot) {
-        (Page::Nowhere, _) => StatusCode::NOT_FOUND,
+        (Page::NotFound, _) => StatusCode::NOT_FOUND,
         (_, Err(error)) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         (Page::Drop(id), Ok(_)) if !is_there(id) => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,

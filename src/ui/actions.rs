@@ -1,10 +1,11 @@
-//! What a visitor does about a drop, and what becomes of the answer.
+//! The requests that a visitor makes about a drop, and how their answers are applied.
 //!
-//! Actions live as long as the page, not as long as a card: a card that moves to another section while the server answers
-//! is a new card, and the answer must find both state and toast.
+//! Actions live as long as the page, not as long as a card. A drop that moves to another section of the dashboard gets a
+//! new card, and a pending answer must still update the state and show its toast.
 
 use crate::{
     client::forms::FormPost,
+    client::socket,
     client::store::Store,
     domain::error::DropError,
     domain::{Purchase, Reservation, ReservationStatus},
@@ -14,55 +15,53 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use serde::de::DeserializeOwned;
 use web_sys::SubmitEvent;
 
-/// The actions of every drop.
+/// The actions of all drops. Created once, in the root component.
 #[derive(Clone, Copy)]
 pub struct Actions {
-    known: StoredValue<Vec<DropActions>>,
+    /// Those requested so far.
+    by_drop: StoredValue<Vec<DropActions>>,
     owner: StoredValue<Owner>,
     store: Store,
 }
 
-/// The three things to do about one drop.
+/// The actions of one drop.
 #[derive(Clone, Copy)]
 pub struct DropActions {
-    /// Sets a pair aside.
     pub reserve: FormPost,
-    /// Buys it.
     pub purchase: FormPost,
-    /// Gives it back.
     pub release: FormPost,
-    /// Whether the visitor has just used one of them, so that focus should go to the next.
-    pub was_used: StoredValue<bool>,
+    /// Set when an action is used. Its button is about to disappear, so the card then moves focus to the next one.
+    pub should_move_focus: StoredValue<bool>,
     drop_id: i64,
     store: Store,
 }
 
 impl Actions {
-    /// None yet. FormPost once, in the root component, which owns all that is made later.
+    /// The calling component becomes the owner of every drop's signals.
     pub fn new(store: Store) -> Self {
         let owner = Owner::current().expect("a component has an owner");
-        Self { known: StoredValue::default(), owner: StoredValue::new(owner), store }
+        Self { by_drop: StoredValue::default(), owner: StoredValue::new(owner), store }
     }
 
-    /// The actions of a drop.
+    /// Returns the same actions on every call for a drop.
     pub fn of(self, drop_id: i64) -> DropActions {
-        if let Some(known) = self.known.with_value(|known| known.iter().find(|known| known.drop_id == drop_id).copied())
-        {
-            return known;
+        let find = |actions: &Vec<DropActions>| actions.iter().find(|actions| actions.drop_id == drop_id).copied();
+        if let Some(actions) = self.by_drop.with_value(find) {
+            return actions;
         }
         let new = self.owner.with_value(|owner| owner.with(|| DropActions::new(drop_id, self.store)));
-        self.known.update_value(|known| known.push(new));
+        self.by_drop.update_value(|actions| actions.push(new));
         new
     }
 
-    /// Settles what has lapsed by the page's clock, without waiting for the server; but not what is being bought, for
-    /// which the server's answer decides.
+    /// Removes reservations that are expired by the page's clock, without waiting for the server. Subscribes to the clock.
+    /// A reservation with a pending purchase is kept, because the server's answer decides about it.
     pub fn expire(self) {
         let now = self.store.clock.now();
-        let is_over = |reservation: &Reservation| {
+        let is_expired = |reservation: &Reservation| {
             !reservation.is_held(now) && !self.of(reservation.drop_id).purchase.pending.get_untracked()
         };
-        self.store.expire(is_over);
+        self.store.expire(is_expired);
     }
 }
 
@@ -72,58 +71,55 @@ impl DropActions {
             reserve: FormPost::new(rpc::Reserve::PATH),
             purchase: FormPost::new(rpc::Purchase::PATH),
             release: FormPost::new(rpc::Release::PATH),
-            was_used: StoredValue::new(false),
+            should_move_focus: StoredValue::new(false),
             drop_id,
             store,
         }
     }
 
-    /// Whether any of them is under way.
+    /// Whether a request is pending; subscribes to it.
     pub fn is_busy(self) -> bool {
-        [self.reserve, self.purchase, self.release].iter().any(|call| call.pending.get())
+        [self.reserve, self.purchase, self.release].iter().any(|action| action.pending.get())
     }
 
-    /// Sends the form that sets a pair aside.
     pub fn send_reserve(self, event: &SubmitEvent) {
         let store = self.store;
         self.send(self.reserve, event, move |reservation: Reservation| {
-            store.toasts.success(text::reserved(&reservation));
+            store.toasts.success(text::reservation_granted(&reservation));
             store.apply(reservation, None);
         });
     }
 
-    /// Sends the form that buys it.
     pub fn send_purchase(self, event: &SubmitEvent) {
         let store = self.store;
         self.send(self.purchase, event, move |purchase: Purchase| {
-            store.toasts.success(text::bought(&purchase));
+            store.toasts.success(text::purchase_completed(&purchase));
             store.add_purchase(purchase);
         });
     }
 
-    /// Sends the form that gives it back.
     pub fn send_release(self, event: &SubmitEvent) {
         let store = self.store;
         self.send(self.release, event, move |reservation: Reservation| {
             if reservation.status == ReservationStatus::Cancelled {
-                store.toasts.success(text::GIVEN_BACK.into());
+                store.toasts.success(text::RELEASED.into());
             }
             store.apply(reservation, None);
         });
     }
 
-    fn send<T: DeserializeOwned>(self, call: FormPost, event: &SubmitEvent, done: impl FnOnce(T) + 'static) {
-        self.was_used.set_value(true);
-        call.send(event, move |answer| match answer {
-            Ok(answer) => done(answer),
-            Err(error) => self.refused(error),
+    fn send<T: DeserializeOwned>(self, action: FormPost, event: &SubmitEvent, on_success: impl FnOnce(T) + 'static) {
+        self.should_move_focus.set_value(true);
+        action.send(event, move |answer| match answer {
+            Ok(answer) => on_success(answer),
+            Err(error) => self.on_error(error),
         });
     }
 
-    fn refused(self, error: DropError) {
+    fn on_error(self, error: DropError) {
         let Self { drop_id, store, .. } = self;
         match error {
-            DropError::Unauthorized => store.change_visitor(None),
+            DropError::Unauthorized => socket::change_visitor(store, None),
             DropError::ReservationExpired => store.expire(|reservation| reservation.drop_id == drop_id),
             _ => {}
         }

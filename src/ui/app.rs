@@ -1,14 +1,16 @@
-//! The application, and what every component can ask for.
+//! The root component, and the contexts that it provides to all others: [`Route`], [`Toasts`], [`Store`] and [`Actions`].
 
 use crate::{
+    client::socket,
     client::store::Store,
+    client::toasts::Toasts,
     domain::Snapshot,
     domain::error::DropError,
     text,
     ui::actions::Actions,
     ui::components::{
         header::{Footer, Header},
-        toasts::{ToastRegion, Toasts},
+        toasts::ToastRegion,
         url_notice::UrlNotice,
     },
     ui::pages::{dashboard::Dashboard, drop::DropPage, not_found::NotFound, purchases::Purchases},
@@ -17,26 +19,21 @@ use crate::{
 use leptos::{either::EitherOf4, prelude::*};
 use serde::{Deserialize, Serialize};
 
-/// What a page is rendered from: by the server, and again in the browser.
+/// The data that a page is rendered from, first by the server and then by the browser when it hydrates the page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FirstPaint {
     /// Path and query.
     pub address: String,
-    /// Why a form was refused that was sent without WebAssembly.
+    /// The error of a form that was submitted without WebAssembly.
     pub notice: Option<String>,
-    /// What is true in the shop.
     pub snapshot: Result<Snapshot, DropError>,
 }
 
-/// The id of the element in which the server sends a page's [`FirstPaint`] along.
+/// The id of the element that contains the page's [`FirstPaint`] as JSON.
 pub const FIRST_PAINT: &str = "first-paint";
 
-/// The application.
 #[component]
-pub fn App(
-    /// What is shown at first.
-    first_paint: FirstPaint,
-) -> impl IntoView {
+pub fn App(first_paint: FirstPaint) -> impl IntoView {
     let FirstPaint { address, notice, snapshot } = first_paint;
     let route = Route::new(address);
     provide_context(route);
@@ -48,9 +45,10 @@ pub fn App(
     provide_context(actions);
     Effect::new(move || {
         route.start();
-        store.start();
+        store.clock.start();
+        socket::start(store);
         if let Some(html) = document().document_element() {
-            // Buttons work before this, as plain forms; from here on they answer in place.
+            // From here on a form is posted without leaving the page; before, the browser submits it.
             let _ = html.set_attribute("data-hydrated", "");
         }
     });
@@ -63,7 +61,7 @@ pub fn App(
     });
 
     view! {
-        // Left to the browser, which moves focus too.
+        // The router ignores it: only the browser's own navigation moves focus.
         <a class="skip" href="#main">
             {text::SKIP}
         </a>
@@ -74,7 +72,7 @@ pub fn App(
                 Page::Dashboard => EitherOf4::A(Dashboard()),
                 Page::Drop(id) => EitherOf4::B(view! { <DropPage id /> }),
                 Page::Purchases => EitherOf4::C(Purchases()),
-                Page::Nowhere => EitherOf4::D(NotFound()),
+                Page::NotFound => EitherOf4::D(NotFound()),
             }}
         </main>
         <Footer />

@@ -1,42 +1,39 @@
-//! What a card says and offers, and where on the dashboard it stands.
+//! The state of a drop's card, and the section of the dashboard that the card belongs to.
 
 use crate::domain::{Purchase, Reservation, SneakerDrop};
 use chrono::{DateTime, Utc};
 
-/// What a card says and offers: one of these at any moment.
+/// Decides what a card shows and which action it offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardState {
-    /// Not started.
     Upcoming,
-    /// On sale, and nobody is signed in.
+    /// Pairs are available, but the visitor is not signed in.
     SignedOut,
-    /// On sale, with pairs left.
+    /// Pairs are available to the visitor.
     Open,
     /// The visitor holds a pair.
     Held(Reservation),
-    /// The visitor bought a pair; `may_reserve` when the drop would give them another.
+    /// The visitor bought a pair.
     Bought {
-        /// Their newest purchase of this drop.
+        /// The newest of this drop.
         purchase: Purchase,
-        /// Whether the limit and the stock leave room for one more.
+        /// Whether the limit, the stock and the time allow another reservation.
         may_reserve: bool,
     },
-    /// None left, but reserved pairs may come back.
+    /// No pair is available, but held pairs may become available again.
     AllReserved,
-    /// Every pair is sold.
     SoldOut,
-    /// The drop is over.
     Ended,
 }
 
 impl CardState {
-    /// Decides from what is known at `now`; `purchases` are the visitor's own of this drop, newest first.
+    /// `reservation` and `purchases` are the visitor's own of this drop; purchases are newest first.
     ///
-    /// A held pair outranks everything: its holder can buy it even after the drop has ended or the rest is sold.
+    /// A held pair comes before everything else: its holder can buy it even after the drop has ended.
     pub fn at(
         now: DateTime<Utc>,
         drop: &SneakerDrop,
-        signed_in: bool,
+        is_signed_in: bool,
         reservation: Option<&Reservation>,
         purchases: &[Purchase],
     ) -> Self {
@@ -54,7 +51,7 @@ impl CardState {
         } else if now < drop.starts_at {
             Self::Upcoming
         } else if open_with_stock {
-            if signed_in { Self::Open } else { Self::SignedOut }
+            if is_signed_in { Self::Open } else { Self::SignedOut }
         } else if drop.held_stock > 0 {
             Self::AllReserved
         } else {
@@ -63,21 +60,20 @@ impl CardState {
     }
 }
 
-/// Where the dashboard shows a drop.
+/// A section of the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// On sale, or not yet over for someone who holds a pair.
+    /// On sale, or with a pair that the visitor holds.
     Live,
-    /// Not started.
     Upcoming,
     /// Sold out or ended.
     Over,
 }
 
 impl Section {
-    /// The section of a drop at `now`. `held_by_me` keeps the card of a visitor's pair among the live ones.
-    pub fn at(now: DateTime<Utc>, drop: &SneakerDrop, held_by_me: bool) -> Self {
-        if held_by_me {
+    /// The section of a drop at `now`; `is_held` if the visitor holds a pair of it.
+    pub fn at(now: DateTime<Utc>, drop: &SneakerDrop, is_held: bool) -> Self {
+        if is_held {
             Self::Live
         } else if drop.has_ended(now) {
             Self::Over
@@ -138,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_follows_the_clock_from_upcoming_to_ended() {
+    fn a_card_changes_from_upcoming_to_open_to_ended_with_time() {
         let drop = open_drop();
         let state = |seconds| CardState::at(at(seconds), &drop, true, None, &[]);
         assert_eq!(state(-1), CardState::Upcoming);
@@ -147,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_pair_outranks_an_ended_drop_until_the_moment_it_lapses() {
+    fn a_held_pair_is_shown_after_the_drop_has_ended_until_it_expires() {
         let drop = open_drop();
         let held = reservation(130);
         let state = |seconds| CardState::at(at(seconds), &drop, true, Some(&held), &[]);
@@ -156,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pair_reserved_by_someone_else_may_come_back() {
+    fn a_drop_is_sold_out_only_if_no_pair_is_held() {
         let mut drop = open_drop();
         drop.available_stock = 0;
         assert_eq!(CardState::at(at(1), &drop, true, None, &[]), CardState::AllReserved);
@@ -183,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_holds_the_last_pair_still_sees_it_among_the_live_drops() {
+    fn a_sold_out_drop_stays_live_for_a_visitor_who_holds_a_pair() {
         let mut drop = open_drop();
         drop.available_stock = 0;
         drop.held_stock = 0;

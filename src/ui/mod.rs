@@ -1,4 +1,4 @@
-//! What people see: rendered on the server, hydrated in the browser.
+//! The user interface: rendered on the server, hydrated in the browser.
 
 pub mod actions;
 pub mod app;

@@ -1,28 +1,28 @@
-//! Which page an address leads to, and going there without leaving the document.
+//! Maps addresses to pages and follows links without reloading the document.
 //!
-//! Links are plain links. In the browser a click on one that leads to a page of ours changes the page in place, so that
-//! the socket and everything in [`Store`](crate::client::store::Store) stay.
+//! Links are plain `<a>` elements. A click on one to another page of this site changes the page in place, so that the
+//! socket and the [`Store`](crate::client::store::Store) are kept. `leptos_router` would do this. Together with Leptos's
+//! `ActionForm` and `Suspense` it added 146,088 bytes to the module that the browser downloads (brotli).
 
 use crate::text;
 use leptos::{ev, prelude::*};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlAnchorElement, MouseEvent};
 
-/// A page of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     /// `/`
     Dashboard,
-    /// `/drops/{id}`; whether there is such a drop is another question.
+    /// `/drops/{id}`; the drop may not exist.
     Drop(i64),
     /// `/purchases`
     Purchases,
     /// Any other address.
-    Nowhere,
+    NotFound,
 }
 
 impl Page {
-    /// The page at an address; its query does not matter.
+    /// The page at an address, whose query is ignored.
     pub fn at(address: &str) -> Self {
         let path = address.split('?').next().unwrap_or_default();
         match path {
@@ -30,81 +30,77 @@ impl Page {
             "/purchases" => Self::Purchases,
             _ => match path.strip_prefix("/drops/").and_then(|id| id.parse().ok()) {
                 Some(id) => Self::Drop(id),
-                None => Self::Nowhere,
+                None => Self::NotFound,
             },
         }
     }
-}
 
-impl Page {
-    /// The document's title; `drop_name` is the name of the page's drop, if there is such a drop.
+    /// The document's title. `drop_name` is the name of the page's drop, if it exists.
     pub fn title(self, drop_name: Option<&str>) -> String {
         match (self, drop_name) {
             (Self::Dashboard, _) => text::BRAND.into(),
             (Self::Drop(_), Some(name)) => text::page_title(name),
             (Self::Purchases, _) => text::page_title(text::MY_PURCHASES),
-            (Self::Drop(_) | Self::Nowhere, _) => text::page_title(text::NOT_FOUND),
+            (Self::Drop(_) | Self::NotFound, _) => text::page_title(text::NOT_FOUND),
         }
     }
 }
 
-/// Where the visitor is.
+/// The current address and page. Created once, in the root component.
 #[derive(Clone, Copy)]
 pub struct Route {
     /// Path and query.
     pub address: RwSignal<String>,
-    /// The page to show.
     pub page: Memo<Page>,
 }
 
 impl Route {
-    /// At the address that the server was asked for.
     pub fn new(address: String) -> Self {
         let address = RwSignal::new(address);
         Self { address, page: Memo::new(move |_| address.with(|address| Page::at(address))) }
     }
 
-    /// Follows links, and the browser's own way back and forth; only in the browser, once the page is there.
+    /// Follows links and the browser's back and forward buttons. Only in the browser, after hydration.
     pub fn start(self) {
         window_event_listener(ev::click, move |event| {
-            if let Some(href) = followed(&event) {
+            if let Some(href) = link_to_follow(&event) {
                 event.prevent_default();
-                self.go(&href);
+                self.navigate(&href);
             }
         });
-        window_event_listener(ev::popstate, move |_| self.arrive());
+        window_event_listener(ev::popstate, move |_| self.read_location());
     }
 
-    fn go(self, href: &str) {
+    fn navigate(self, href: &str) {
         let window = window();
-        if window.location().href().is_ok_and(|here| here != href)
+        if window.location().href().is_ok_and(|current| current != href)
             && let Ok(history) = window.history()
         {
-            // Browsers refuse this only to who does it hundreds of times a minute.
+            // Browsers refuse this only after hundreds of calls a minute.
             let _ = history.push_state_with_url(&JsValue::NULL, "", Some(href));
         }
-        self.arrive();
+        self.read_location();
         window.scroll_to_with_x_and_y(0.0, 0.0);
     }
 
-    fn arrive(self) {
+    fn read_location(self) {
         let location = window().location();
         self.address.set(location.pathname().unwrap_or_default() + &location.search().unwrap_or_default());
     }
 }
 
-/// The address of the link that was clicked, if it is for this document to follow.
-fn followed(event: &MouseEvent) -> Option<String> {
+/// The address of the clicked link, if it leads to a page of this site and opens in this document.
+fn link_to_follow(event: &MouseEvent) -> Option<String> {
     let has_modifier = event.meta_key() || event.alt_key() || event.ctrl_key() || event.shift_key();
     if event.default_prevented() || event.button() != 0 || has_modifier {
         return None;
     }
     let link = event.target()?.dyn_into::<Element>().ok()?.closest("a[href]").ok()??;
     let link = link.dyn_into::<HtmlAnchorElement>().ok()?;
-    let is_ours = window().location().origin().is_ok_and(|origin| origin == link.origin());
-    // A place within a document is the browser's to find: it moves focus, too.
-    let is_page = link.hash().is_empty() && Page::at(&link.pathname()) != Page::Nowhere;
-    (is_ours && is_page).then(|| link.href())
+    let is_same_origin = window().location().origin().is_ok_and(|origin| origin == link.origin());
+    // A link to a fragment is left to the browser, which also moves focus there.
+    let is_page = link.hash().is_empty() && Page::at(&link.pathname()) != Page::NotFound;
+    (is_same_origin && is_page).then(|| link.href())
 }
 
 #[cfg(test)]
@@ -112,13 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_leads_to_its_page_whatever_its_query() {
+    fn an_address_maps_to_its_page_regardless_of_the_query() {
         assert_eq!(Page::at("/"), Page::Dashboard);
         assert_eq!(Page::at("/?__err=x"), Page::Dashboard);
         assert_eq!(Page::at("/drops/12?a=/purchases"), Page::Drop(12));
         assert_eq!(Page::at("/purchases"), Page::Purchases);
-        for nowhere in ["", "/drops/", "/drops/x", "/drops/1/2", "/purchases/", "/nowhere"] {
-            assert_eq!(Page::at(nowhere), Page::Nowhere, "{nowhere}");
+        for unknown in ["", "/drops/", "/drops/x", "/drops/1/2", "/purchases/", "/nowhere"] {
+            assert_eq!(Page::at(unknown), Page::NotFound, "{unknown}");
         }
     }
 }

@@ -1,29 +1,26 @@
-//! The seconds that are left of a reservation.
+//! The time left of a reservation.
 
 use crate::{client::clock::milliseconds_until, client::store::Store, domain::Reservation, text};
 use leptos::prelude::*;
 
-/// From here on the countdown is unmistakable.
+/// From here on the countdown is red, and the time left is announced.
 const URGENT_SECONDS: i64 = 10;
 
-/// What the ring's length is called, and its drained part measured in.
+/// The ring's `pathLength`: the unit in which its dashes are measured.
 const RING_LENGTH: i64 = 1000;
 
-/// A draining ring around `m:ss`, red for the last ten seconds, which are also announced once.
+/// A ring that empties around `m:ss`. It turns red for the last ten seconds, which are announced once to screen readers.
 #[component]
-pub fn Countdown(
-    /// What is counted down.
-    reservation: Reservation,
-) -> impl IntoView {
+pub fn Countdown(reservation: Reservation) -> impl IntoView {
     let store = expect_context::<Store>();
     let expires_at = reservation.expires_at;
     let lifetime_ms = milliseconds_until(expires_at, reservation.created_at).max(1);
-    // Never more than there was: the page's clock may be a little late.
+    // At most the whole lifetime: the page's clock may be a little slow.
     let left_ms = move || milliseconds_until(expires_at, store.clock.now()).min(lifetime_ms);
     let seconds = Memo::new(move |_| text::whole_seconds(left_ms()));
     let is_urgent = Memo::new(move |_| seconds.get() <= URGENT_SECONDS);
-    // Whole seconds, which the style sheet turns into one smooth movement.
-    let drained = Memo::new(move |_| {
+    // Changes once a second; the style sheet's transition makes the movement smooth.
+    let offset = Memo::new(move |_| {
         let left = RING_LENGTH * 1000 * seconds.get() / lifetime_ms;
         (RING_LENGTH - left).clamp(0, RING_LENGTH)
     });
@@ -38,7 +35,7 @@ pub fn Countdown(
                     r="45"
                     pathLength=RING_LENGTH
                     stroke-dasharray=RING_LENGTH
-                    stroke-dashoffset=move || drained.get()
+                    stroke-dashoffset=move || offset.get()
                 />
             </svg>
             <span class="time" role="timer">

@@ -1,11 +1,14 @@
-//! One drop: its picture, its stock, and the one thing to do about it.
+//! A drop's card: picture, stock, recent purchasers, and the one action that its state offers.
 
-use super::{countdown::Countdown, icons::Check, sign_in::SignInButton, stock_meter::StockMeter};
+use super::{
+    countdown::Countdown, icons::Check, purchasers::Purchasers, sign_in::SignInButton, size_choice::SizeChoice,
+    stock_meter::StockMeter,
+};
 use crate::{
     client::clock::milliseconds_until,
     client::forms::FormPost,
     client::store::Store,
-    domain::{LATEST_PURCHASERS, Purchase, Purchaser, Reservation, SneakerDrop},
+    domain::{Purchase, Reservation, SneakerDrop},
     text,
     ui::actions::{Actions, DropActions},
     ui::card_state::CardState,
@@ -18,21 +21,11 @@ use leptos::{
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
-/// What the parts of a card share.
-#[derive(Clone, Copy)]
-struct Card {
-    id: i64,
-    drop: RwSignal<SneakerDrop>,
-    state: Memo<CardState>,
-    actions: DropActions,
-}
-
-/// A drop's card. On the drop's own page it is the page's heading.
+/// A card on the dashboard or, with `is_page`, on the drop's own page.
 #[component]
 pub fn DropCard(
-    /// The drop, live.
     drop: ArcRwSignal<SneakerDrop>,
-    /// Whether this is the drop's own page.
+    /// Makes the drop's name the page's main heading instead of a link.
     #[prop(optional)]
     is_page: bool,
 ) -> impl IntoView {
@@ -42,13 +35,13 @@ pub fn DropCard(
     let actions = expect_context::<Actions>().of(id);
     let state = Memo::new(move |_| {
         let (reservation, purchases) = (store.reservation(id), store.purchases_of(id));
-        let signed_in = store.user.with(Option::is_some);
+        let is_signed_in = store.user.with(Option::is_some);
         let now = match &reservation {
-            // The server decides about a purchase that was asked for in time.
+            // Keeps the held state while a purchase is pending, even if the time runs out: the server decides.
             Some(reservation) if actions.purchase.pending.get() => reservation.created_at,
             _ => store.clock.now(),
         };
-        drop.with(|drop| CardState::at(now, drop, signed_in, reservation.as_ref(), &purchases))
+        drop.with(|drop| CardState::at(now, drop, is_signed_in, reservation.as_ref(), &purchases))
     });
     let card = Card { id, drop, state, actions };
     let article = NodeRef::<html::Article>::new();
@@ -93,6 +86,7 @@ pub fn DropCard(
     }
 }
 
+/// The names that the style sheet uses.
 fn state_name(state: &CardState) -> &'static str {
     match state {
         CardState::Upcoming => "upcoming",
@@ -106,39 +100,48 @@ fn state_name(state: &CardState) -> &'static str {
     }
 }
 
+/// What the parts of a card share.
+#[derive(Clone, Copy)]
+struct Card {
+    id: i64,
+    drop: RwSignal<SneakerDrop>,
+    state: Memo<CardState>,
+    actions: DropActions,
+}
+
 impl Card {
-    /// The action that was just used leaves the page; focus moves on to the next one instead of to nowhere.
+    /// Moves focus to the card's next action when the one that was used is removed, which would leave focus on the body.
     fn keep_focus(self, article: NodeRef<html::Article>) {
-        let was_used = self.actions.was_used;
+        let should_move_focus = self.actions.should_move_focus;
         Effect::new(move || {
             self.state.track();
-            if self.actions.is_busy() || !was_used.get_value() {
+            if self.actions.is_busy() || !should_move_focus.get_value() {
                 return;
             }
             request_animation_frame(move || {
-                // By now the drop may have moved to another section; its new card goes through this too.
+                // If the drop has moved to another section by now, its new card does this instead.
                 let Some(article) = article.try_get_untracked().flatten() else { return };
-                was_used.set_value(false);
+                should_move_focus.set_value(false);
                 let next = article.query_selector(".action button:not(:disabled), .action a").ok().flatten();
-                let is_nowhere = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
-                if let Some(next) = next.filter(|_| is_nowhere) {
-                    // An element that takes no focus leaves it where it is.
+                let is_focus_lost = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
+                if let Some(next) = next.filter(|_| is_focus_lost) {
+                    // If the element cannot be focused, focus stays where it is.
                     let _ = next.unchecked_into::<HtmlElement>().focus();
                 }
             });
         });
     }
 
-    /// `even` or `odd` after a change of stock elsewhere, so that each change restarts the pulse; nothing before the first.
+    /// Counts the changes of stock that this visitor did not cause: `None`, then `odd` and `even` in turn, because only a
+    /// changed attribute restarts the style sheet's animation.
     fn pulse(self) -> impl Fn() -> Option<&'static str> + Clone {
         let drop = self.drop;
         let version = Memo::new(move |_| drop.with(|drop| drop.version));
         let pulses = RwSignal::new(0_u32);
-        let is_mine = move || untrack(|| self.actions.is_busy());
+        let is_own_change = move || untrack(|| self.actions.is_busy());
         Effect::new(move |before: Option<i64>| {
             let version = version.get();
-            let is_elsewhere = before.is_some_and(|before| before != version) && !is_mine();
-            if is_elsewhere {
+            if before.is_some_and(|before| before != version) && !is_own_change() {
                 pulses.update(|pulses| *pulses += 1);
             }
             version
@@ -154,7 +157,7 @@ impl Card {
         match self.state.get() {
             CardState::Upcoming => EitherOf7::A(view! { <OpensIn drop=self.drop /> }),
             CardState::SignedOut => EitherOf7::B(view! {
-                <Sizes drop=self.drop />
+                <SizeChoice drop=self.drop />
                 <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE />
             }),
             CardState::Open => EitherOf7::C(self.reserve_form("primary", text::RESERVE)),
@@ -177,7 +180,7 @@ impl Card {
         view! {
             <form method="post" action=path on:submit=move |event| actions.send_reserve(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
-                <Sizes drop=self.drop />
+                <SizeChoice drop=self.drop />
                 <button type="submit" class=class disabled=move || pending.get()>
                     {move || if pending.get() { text::RESERVING } else { label }}
                 </button>
@@ -216,7 +219,7 @@ impl Card {
         view! {
             <p class="status yours">
                 <Check />
-                <span>{text::yours(&purchase)}</span>
+                <span>{text::purchased(&purchase)}</span>
                 {size.map(|size| view! { <strong>{size}</strong> })}
             </p>
             <a href="/purchases" class="secondary">
@@ -227,7 +230,7 @@ impl Card {
     }
 }
 
-/// A countdown to the start, which turns into *Reserve* by itself.
+/// The time until the drop starts.
 #[component]
 fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
@@ -237,75 +240,5 @@ fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
         <p class="status opens" role="timer">
             {move || text.get()}
         </p>
-    }
-}
-
-/// The sizes to choose from, each with its live stock; where there is only one, its name.
-#[component]
-fn Sizes(drop: RwSignal<SneakerDrop>) -> impl IntoView {
-    let count = drop.with_untracked(|drop| drop.sizes.len());
-    if count == 1 {
-        let label = drop.with_untracked(|drop| drop.sizes[0].label.clone());
-        return Either::Left(view! { <p class="one-size">{label}</p> });
-    }
-    Either::Right(view! {
-        <fieldset class="sizes">
-            <legend>{text::SIZE}</legend>
-            {(0..count).map(|index| view! { <SizeChoice drop index /> }).collect_view()}
-        </fieldset>
-    })
-}
-
-/// One size: chosen with one tap, struck through but visible when it has none left.
-#[component]
-fn SizeChoice(drop: RwSignal<SneakerDrop>, index: usize) -> impl IntoView {
-    let size = Memo::new(move |_| drop.with(|drop| drop.sizes[index].clone()));
-    let is_gone = move || size.get().available_stock == 0;
-    let label = size.get_untracked().label;
-    view! {
-        <label class="size" data-gone=move || is_gone().then_some("")>
-            <input
-                type="radio"
-                name="size"
-                required
-                value=label.clone()
-                disabled=is_gone
-                aria-label=move || text::size(&size.get())
-            />
-            <span aria-hidden="true">{label}</span>
-            <small aria-hidden="true">{move || size.get().available_stock}</small>
-        </label>
-    }
-}
-
-/// The newest purchasers with how long ago.
-#[component]
-fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
-    let newest = Memo::new(move |_| {
-        drop.with(|drop| drop.latest_purchasers.iter().take(LATEST_PURCHASERS).cloned().collect::<Vec<_>>())
-    });
-    view! {
-        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS>
-            <For each=move || newest.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
-                <PurchaserRow purchaser />
-            </For>
-        </ul>
-    }
-}
-
-/// `alice · 2 min ago`.
-#[component]
-pub fn PurchaserRow(
-    /// Who bought.
-    purchaser: Purchaser,
-) -> impl IntoView {
-    let store = expect_context::<Store>();
-    let ago = Memo::new(move |_| text::ago(purchaser.purchased_at, store.clock.now()));
-    view! {
-        <li>
-            <bdi>{purchaser.username}</bdi>
-            " · "
-            <span>{move || ago.get()}</span>
-        </li>
     }
 }

@@ -1,20 +1,20 @@
-//! The thin strip on top, and the line at the end.
+//! The header and footer of every page.
 
 use super::{
     loaded::Loaded,
     sign_in::{SignInButton, SignInDialog},
-    toasts::Toasts,
 };
 use crate::{
     client::forms::FormPost,
-    client::store::{Connection, Store},
+    client::socket,
+    client::store::{ConnectionStatus, Store},
+    client::toasts::Toasts,
     domain::error::DropError,
     rpc, text,
     ui::router::{Page, Route},
 };
 use leptos::{either::Either, prelude::*, server_fn::ServerFn};
 
-/// Name, places, connection, visitor.
 #[component]
 pub fn Header() -> impl IntoView {
     let route = expect_context::<Route>();
@@ -32,7 +32,7 @@ pub fn Header() -> impl IntoView {
                     {text::MY_PURCHASES}
                 </a>
             </nav>
-            <ConnectionStatus />
+            <ConnectionIndicator />
             <div class="visitor">
                 <Loaded is_aside=true>
                     <VisitorBadge />
@@ -48,14 +48,14 @@ fn VisitorBadge() -> impl IntoView {
     let store = expect_context::<Store>();
     let toasts = expect_context::<Toasts>();
     let sign_out = FormPost::new(rpc::SignOut::PATH);
-    let answered = move |answer: Result<(), DropError>| match answer {
-        Ok(()) => store.change_visitor(None),
+    let on_answer = move |answer: Result<(), DropError>| match answer {
+        Ok(()) => socket::change_visitor(store, None),
         Err(error) => toasts.error(error.to_string()),
     };
     move || match store.user.get() {
         Some(user) => Either::Left(view! {
             <bdi class="username">{user.username}</bdi>
-            <form method="post" action=sign_out.path on:submit=move |event| sign_out.send(&event, answered)>
+            <form method="post" action=sign_out.path on:submit=move |event| sign_out.send(&event, on_answer)>
                 <button type="submit" class="quiet">
                     {text::SIGN_OUT}
                 </button>
@@ -65,15 +65,15 @@ fn VisitorBadge() -> impl IntoView {
     }
 }
 
-/// Says in words and shape whether what the page shows is current.
+/// Shows in text and shape, not only in colour, whether the page receives events.
 #[component]
-fn ConnectionStatus() -> impl IntoView {
+fn ConnectionIndicator() -> impl IntoView {
     let store = expect_context::<Store>();
     let state = move || match store.connection.get() {
-        Connection::Still => ("still", ""),
-        Connection::Live => ("live", text::LIVE),
-        Connection::Reconnecting => ("reconnecting", text::RECONNECTING),
-        Connection::Offline => ("offline", text::OFFLINE),
+        ConnectionStatus::Initial => ("still", ""),
+        ConnectionStatus::Live => ("live", text::LIVE),
+        ConnectionStatus::Reconnecting => ("reconnecting", text::RECONNECTING),
+        ConnectionStatus::Offline => ("offline", text::OFFLINE),
     };
     view! {
         <p class="connection" role="status" data-state=move || state().0>
@@ -82,7 +82,6 @@ fn ConnectionStatus() -> impl IntoView {
     }
 }
 
-/// How it works, in a line.
 #[component]
 pub fn Footer() -> impl IntoView {
     view! {

@@ -1,8 +1,8 @@
-//! A few inline icons of one weight, for eyes only: what they mean is always said in words beside them.
+//! Inline icons. Screen readers ignore them, so their meaning must also stand in text beside them.
 
 use leptos::prelude::*;
 
-/// A pair of crossed strokes.
+/// Two crossed strokes.
 #[component]
 pub fn Close() -> impl IntoView {
     view! { <Icon path="M5 5l10 10M15 5L5 15" /> }

@@ -1,12 +1,12 @@
-//! Waits for the first snapshot.
+//! Content that needs a snapshot.
 
 use crate::client::store::Store;
 use leptos::{either::Either, prelude::*};
 
-/// Renders its children once there is a snapshot in [`Store`]; until the socket brings one, says why there is none.
+/// Renders its children once the [`Store`] has a snapshot. Until the socket receives one, shows why the server had none.
 #[component]
 pub fn Loaded<C: IntoView + 'static>(
-    /// Whether this is beside the page's main content, which does the talking.
+    /// Shows nothing instead of the reason, which the page's main content already shows.
     #[prop(optional)]
     is_aside: bool,
     children: TypedChildrenFn<C>,

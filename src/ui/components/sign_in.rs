@@ -1,28 +1,29 @@
-//! The username prompt: a dialog that leaves the page visible behind it, and opens without any script.
+//! The sign-in dialog: a popover, which leaves the page visible behind it and opens without any script.
 
 use super::{icons::Close, loaded::Loaded};
-use crate::{client::forms::FormPost, client::store::Store, domain::Visitor, domain::error::DropError, rpc, text};
+use crate::{
+    client::forms::FormPost, client::socket, client::store::Store, domain::Visitor, domain::error::DropError, rpc, text,
+};
 use leptos::{prelude::*, server_fn::ServerFn};
 
-/// The dialog's id, for the buttons that open it (`popovertarget`).
-pub const SIGN_IN: &str = "sign-in";
+/// The dialog's id, to which the `popovertarget` of its buttons refers.
+const DIALOG_ID: &str = "sign-in";
 
-/// A button that opens the dialog.
+/// Opens the dialog.
 #[component]
 pub fn SignInButton(
-    /// How loud it is.
+    /// `primary` or `secondary`: how much it stands out.
     class: &'static str,
-    /// What it says.
     label: &'static str,
 ) -> impl IntoView {
     view! {
-        <button type="button" class=class popovertarget=SIGN_IN>
+        <button type="button" class=class popovertarget=DIALOG_ID>
             {label}
         </button>
     }
 }
 
-/// The dialog; there while nobody is signed in.
+/// Rendered only while the visitor is signed out.
 #[component]
 pub fn SignInDialog() -> impl IntoView {
     view! {
@@ -37,17 +38,17 @@ fn SignInForm() -> impl IntoView {
     let store = expect_context::<Store>();
     let sign_in = FormPost::new(rpc::SignIn::PATH);
     let error = RwSignal::new(None);
-    let answered = move |answer: Result<Visitor, DropError>| {
+    let on_answer = move |answer: Result<Visitor, DropError>| {
         error.set(answer.as_ref().err().map(ToString::to_string));
         if let Ok(visitor) = answer {
-            store.change_visitor(Some(visitor));
+            socket::change_visitor(store, Some(visitor));
         }
     };
     move || {
         store.user.with(Option::is_none).then(|| {
             view! {
-                <dialog id=SIGN_IN popover="auto" class="dialog" aria-labelledby="sign-in-title">
-                    <form method="post" action=sign_in.path on:submit=move |event| sign_in.send(&event, answered)>
+                <dialog id=DIALOG_ID popover="auto" class="dialog" aria-labelledby="sign-in-title">
+                    <form method="post" action=sign_in.path on:submit=move |event| sign_in.send(&event, on_answer)>
                         <h2 id="sign-in-title">{text::SIGN_IN}</h2>
                         <p class="quiet">{text::SIGN_IN_HINT}</p>
                         <label for="username">{text::USERNAME}</label>
@@ -75,7 +76,7 @@ fn SignInForm() -> impl IntoView {
                         type="button"
                         class="close"
                         aria-label=text::CLOSE
-                        popovertarget=SIGN_IN
+                        popovertarget=DIALOG_ID
                         popovertargetaction="hide"
                     >
                         <Close />

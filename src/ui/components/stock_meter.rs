@@ -1,13 +1,13 @@
-//! How many pairs are left, as a bar and in words.
+//! A drop's stock, as a bar and in text.
 
 use crate::{domain::SneakerDrop, text};
 use leptos::prelude::*;
 
-/// A bar of what can be reserved (solid) and what others hold (hatched), with the counts under it. Geometry is in
-/// attributes, one unit a pair, as the Content-Security-Policy allows no inline style.
+/// A bar of the available pairs (solid) and the held ones (hatched), with the counts under it. Its geometry is in
+/// attributes, one unit for each pair, because the Content-Security-Policy forbids inline styles.
 #[component]
 pub fn StockMeter(
-    /// The drop, live; its total never changes.
+    /// Its total must not change.
     drop: RwSignal<SneakerDrop>,
 ) -> impl IntoView {
     let total = drop.with_untracked(|drop| drop.total_stock);

@@ -1,18 +1,15 @@
-//! The answer to a form that was sent without WebAssembly, and refused.
+//! The error of a form that was submitted without WebAssembly.
 
 use crate::ui::router::Route;
 use leptos::prelude::*;
 
-/// Shows the refusal until the visitor goes elsewhere.
+/// Shows `notice` until the visitor opens another address.
 #[component]
-pub fn UrlNotice(
-    /// What the server has to say about the address that it was asked for.
-    notice: Option<String>,
-) -> impl IntoView {
+pub fn UrlNotice(notice: Option<String>) -> impl IntoView {
     let route = expect_context::<Route>();
-    let refused_at = route.address.get_untracked();
+    let first_address = route.address.get_untracked();
     move || {
-        let notice = notice.clone().filter(|_| route.address.with(|address| *address == refused_at));
+        let notice = notice.clone().filter(|_| route.address.with(|address| *address == first_address));
         notice.map(|notice| view! { <p class="notice" role="alert">{notice}</p> })
     }
 }

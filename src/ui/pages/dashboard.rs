@@ -1,4 +1,4 @@
-//! `/`: every drop, by what can be done about it.
+//! `/`: the drops in three sections.
 
 use crate::{
     client::store::Store,
@@ -8,7 +8,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Live now, upcoming, and over; drops change places by themselves.
+/// A drop moves between sections as time passes and its stock changes.
 #[component]
 pub fn Dashboard() -> impl IntoView {
     view! {
@@ -26,12 +26,12 @@ fn DropSection(title: &'static str, section: Section, #[prop(optional)] empty: O
     let store = expect_context::<Store>();
     let ids = Memo::new(move |_| {
         let now = store.clock.now();
-        let is_here = |id: i64| {
-            let held_by_me = store.reservation(id).is_some_and(|reservation| reservation.is_held(now));
-            store.get(id).is_some_and(|drop| drop.with(|drop| Section::at(now, drop, held_by_me)) == section)
+        let is_in_section = |id: i64| {
+            let is_held = store.reservation(id).is_some_and(|reservation| reservation.is_held(now));
+            store.get(id).is_some_and(|drop| drop.with(|drop| Section::at(now, drop, is_held)) == section)
         };
         let ids = store.drops().into_iter().map(|drop| drop.with_untracked(|drop| drop.id));
-        ids.filter(|id| is_here(*id)).collect::<Vec<_>>()
+        ids.filter(|id| is_in_section(*id)).collect::<Vec<_>>()
     });
     let heading_id = match section {
         Section::Live => "live-now",

@@ -1,4 +1,4 @@
-//! `/drops/{id}`: one drop with a longer list of purchasers.
+//! `/drops/{id}`: one drop, with a longer list of purchasers than its card.
 
 use super::not_found::NotFound;
 use crate::{
@@ -6,25 +6,21 @@ use crate::{
     client::store::Store,
     domain::SneakerDrop,
     rpc, text,
-    ui::components::{
-        drop_card::{DropCard, PurchaserRow},
-        loaded::Loaded,
-    },
+    ui::components::{drop_card::DropCard, loaded::Loaded, purchasers::PurchaserRow},
 };
 use leptos::{either::Either, prelude::*, server_fn::ServerFn, task::spawn_local};
 use web_sys::UrlSearchParams;
 
-/// The page of a drop, if there is such a drop.
 #[component]
 pub fn DropPage(
-    /// The drop in the path.
+    /// From the path; the drop may not exist.
     id: i64,
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     view! {
         <Loaded>
             {move || match store.get(id) {
-                Some(drop) => Either::Left(view! { <OneDrop drop /> }),
+                Some(drop) => Either::Left(view! { <ExistingDrop drop /> }),
                 None => Either::Right(NotFound()),
             }}
         </Loaded>
@@ -32,17 +28,17 @@ pub fn DropPage(
 }
 
 #[component]
-fn OneDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
+fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
     let id = drop.with_untracked(|drop| drop.id);
     let signal = RwSignal::from(drop.clone());
     let newest = Memo::new(move |_| signal.with(|drop| drop.latest_purchasers.clone()));
     Effect::new(move || {
-        // What the server rendered is whole; what a socket's snapshot brought is not.
+        // The server renders the whole list, but a snapshot over the socket contains only a card's.
         if store.resyncs.get() > 0 {
             spawn_local(async move {
                 let Ok(drop_id) = UrlSearchParams::new_with_str(&format!("drop_id={id}")) else { return };
-                // Without an answer the list stays as long as a card's.
+                // On an error the list keeps what is known: at least the purchasers on a card.
                 if let Ok(purchasers) = post(rpc::Purchasers::PATH, &drop_id).await {
                     store.add_purchasers(id, purchasers);
                 }
@@ -58,7 +54,7 @@ fn OneDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
                     <PurchaserRow purchaser />
                 </For>
             </ol>
-            {move || newest.with(Vec::is_empty).then(|| view! { <p class="empty">{text::NOBODY_YET}</p> })}
+            {move || newest.with(Vec::is_empty).then(|| view! { <p class="empty">{text::NO_PURCHASERS}</p> })}
         </section>
     }
 }

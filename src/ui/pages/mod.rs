@@ -1,4 +1,4 @@
-//! One module a page.
+//! One file for each page.
 
 pub mod dashboard;
 pub mod drop;

@@ -1,9 +1,8 @@
-//! What is shown where there is nothing.
+//! The page for unknown addresses and drops that do not exist.
 
 use crate::text;
 use leptos::prelude::*;
 
-/// Says so, and where to go.
 #[component]
 pub fn NotFound() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! `/purchases`: what the visitor bought.
+//! `/purchases`: the visitor's purchases.
 
 use crate::{
     client::store::Store,
@@ -8,7 +8,7 @@ use crate::{
 };
 use leptos::{either::Either, prelude::*};
 
-/// The visitor's orders, newest first.
+/// Newest first; asks a signed-out visitor to sign in.
 #[component]
 pub fn Purchases() -> impl IntoView {
     let store = expect_context::<Store>();
@@ -34,7 +34,7 @@ pub fn Purchases() -> impl IntoView {
 fn Orders() -> impl IntoView {
     let store = expect_context::<Store>();
     let is_empty = Memo::new(move |_| store.purchases.with(Vec::is_empty));
-    let nothing = || {
+    let no_purchases = || {
         view! {
             <p class="empty">{text::NO_PURCHASES}</p>
             <a href="/" class="secondary">
@@ -48,7 +48,7 @@ fn Orders() -> impl IntoView {
                 <Order purchase />
             </For>
         </ol>
-        {move || is_empty.get().then(nothing)}
+        {move || is_empty.get().then(no_purchases)}
     }
 }
 
@@ -66,7 +66,7 @@ fn Order(purchase: Purchase) -> impl IntoView {
                     <a href=format!("/drops/{}", purchase.drop_id)>{name}</a>
                 </h2>
                 <p>{size} " " {text::price(purchase.price_cents)}</p>
-                <p class="quiet">{text::order(&purchase)} " · " {text::date(purchase.created_at)}</p>
+                <p class="quiet">{text::order_number(&purchase)} " · " {text::date(purchase.created_at)}</p>
             </div>
         </li>
     }
