@@ -3,7 +3,8 @@
 //! The same crate is the server (feature `ssr`) and the page (feature `hydrate`, compiled to WebAssembly). In reading
 //! order:
 //!
-//! 1. [`domain`]: drops, reservations and purchases, the events of `/ws`, the errors. It imports nothing else of the crate.
+//! 1. [`domain`]: drops, reservations and purchases, the events of `/ws`, the errors. It imports nothing else of the
+//!    crate.
 //! 2. [`text`]: the text of the pages and of every error.
 //! 3. `server::inventory`: the only code that changes stock, in transactions under a drop's row lock. It uses
 //!    `server::database`: the connection pool, and what the database's errors mean.

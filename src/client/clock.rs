@@ -20,7 +20,8 @@ const RECENT_READINGS: usize = 6;
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<DateTime<Utc>>,
-    /// Server time minus the page's timer, one for each recent reading, oldest first. Empty until [`start`](Self::start).
+    /// Server time minus the page's timer, one for each recent reading, oldest first. Empty until
+    /// [`start`](Self::start).
     offsets_ms: StoredValue<VecDeque<f64>>,
 }
 
@@ -30,8 +31,8 @@ impl Clock {
         Self { now: RwSignal::new(DateTime::UNIX_EPOCH), offsets_ms: StoredValue::default() }
     }
 
-    /// The current time; subscribes to it. It advances every [`TICK_MS`]. Before [`start`](Self::start) it is the time
-    /// that the server rendered the page with, so that hydration renders the same.
+    /// The current time; subscribes to it. It advances five times a second. Before [`start`](Self::start) it is the
+    /// time that the server rendered the page with, so that hydration renders the same.
     pub fn now(self) -> DateTime<Utc> {
         self.now.get()
     }
@@ -56,7 +57,8 @@ impl Clock {
         self.read(server_now);
     }
 
-    /// Starts the clock, only in the browser. The page's own timestamp is taken as received when its first byte arrived.
+    /// Starts the clock, only in the browser. The page's own timestamp is taken as received when its first byte
+    /// arrived.
     pub fn start(self) {
         self.read_as_of(self.now_untracked(), response_start_ms());
         self.tick();

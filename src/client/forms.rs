@@ -1,7 +1,7 @@
 //! Posting forms to server functions without leaving the page.
 //!
-//! Leptos's `ActionForm` would do this. Together with `leptos_router` and `Suspense` it added 146,088 bytes to the module
-//! that the browser downloads (brotli).
+//! Leptos's `ActionForm` would do this. Together with `leptos_router` and `Suspense` it added 146,088 bytes to the
+//! module that the browser downloads (brotli).
 
 use crate::{client::json::read, domain::error::DropError};
 use leptos::{prelude::*, task::spawn_local};
@@ -24,7 +24,8 @@ impl FormPost {
         Self { path, pending: RwSignal::new(false) }
     }
 
-    /// Posts the form of a submit event and passes the answer to `on_answer`. The browser does not submit the form itself.
+    /// Posts the form of a submit event and passes the answer to `on_answer`. The browser does not submit the form
+    /// itself.
     pub fn send<T: DeserializeOwned>(
         self,
         event: &SubmitEvent,

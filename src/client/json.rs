@@ -1,8 +1,8 @@
 //! Reading the server's JSON: a serde deserializer over the values that the browser's `JSON.parse` returns.
 //!
 //! When it was written, the module that the browser downloads had 160,430 bytes (brotli) with it and 169,292 with the
-//! alternative over the same `JSON.parse`; which crate that was is not recorded. To stay small it has no error messages.
-//! It reads a struct as the sequence of its fields, so that each field's name is matched only once.
+//! alternative over the same `JSON.parse`; which crate that was is not recorded. To stay small it has no error
+//! messages. It reads a struct as the sequence of its fields, so that each field's name is matched only once.
 
 use js_sys::{Array, JSON, Object, Reflect};
 use serde::{

@@ -1,8 +1,8 @@
 //! The page's connection to `/ws`.
 //!
 //! A connection ends when it closes, when the server has been silent for too long, or when another is requested because
-//! the visitor or the network changed. The next one is opened at once if it was requested, otherwise with back-off. Each
-//! begins with a snapshot, so that nothing has to be caught up on.
+//! the visitor or the network changed. The next one is opened at once if it was requested, otherwise with back-off.
+//! Each begins with a snapshot, so that nothing has to be caught up on.
 
 use crate::{
     client::clock::page_timer_ms,
@@ -32,8 +32,8 @@ pub fn start(store: Store) {
     spawn_local(stay_connected(store));
 }
 
-/// Applies a sign-in or sign-out: a connection belongs to the visitor who opened it, so this tab and the browser's other
-/// tabs open new ones.
+/// Applies a sign-in or sign-out: a connection belongs to the visitor who opened it, so this tab and the browser's
+/// other tabs open new ones.
 pub fn change_visitor(store: Store, visitor: Option<Visitor>) {
     store.set_visitor(visitor);
     reconnect();

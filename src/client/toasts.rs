@@ -20,7 +20,7 @@ pub struct Toast {
 
 const SHOWN_MS: u32 = 6_000;
 
-/// Longer than [`SHOWN_MS`], because an error asks the visitor to do something.
+/// Longer than [`SHOWN_MS`], because an error requires an action of the visitor.
 const ERROR_SHOWN_MS: u32 = 10_000;
 
 /// The maximum on the page; a further toast replaces the oldest.

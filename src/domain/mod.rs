@@ -41,7 +41,8 @@ pub struct SneakerDrop {
     pub held_stock: i32,
     /// In display order.
     pub sizes: Vec<Size>,
-    /// Newest first. The server sends [`LATEST_PURCHASERS`]; a page keeps up to [`LISTED_PURCHASERS`] as it receives more.
+    /// Newest first. The server sends [`LATEST_PURCHASERS`]; a page keeps up to [`LISTED_PURCHASERS`] as it receives
+    /// more.
     pub latest_purchasers: Vec<Purchaser>,
 }
 

@@ -1,7 +1,7 @@
 //! The requests that a visitor makes about a drop, and how their answers are applied.
 //!
-//! Actions live as long as the page, not as long as a card. A drop that moves to another section of the dashboard gets a
-//! new card, and a pending answer must still update the state and show its toast.
+//! Actions live as long as the page, not as long as a card. A drop that moves to another section of the dashboard gets
+//! a new card, and a pending answer must still update the state and show its toast.
 
 use crate::{
     client::forms::FormPost,
@@ -54,8 +54,8 @@ impl Actions {
         new
     }
 
-    /// Removes reservations that are expired by the page's clock, without waiting for the server. Subscribes to the clock.
-    /// A reservation with a pending purchase is kept, because the server's answer decides about it.
+    /// Removes reservations that are expired by the page's clock, without waiting for the server. Subscribes to the
+    /// clock. A reservation with a pending purchase is kept, because the server's answer decides about it.
     pub fn expire(self) {
         let now = self.store.clock.now();
         let is_expired = |reservation: &Reservation| {

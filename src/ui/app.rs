@@ -1,4 +1,5 @@
-//! The root component, and the contexts that it provides to all others: [`Route`], [`Toasts`], [`Store`] and [`Actions`].
+//! The root component, and the contexts that it provides to all others: [`Route`], [`Toasts`], [`Store`] and
+//! [`Actions`].
 
 use crate::{
     client::socket,

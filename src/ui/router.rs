@@ -1,8 +1,8 @@
 //! Maps addresses to pages and follows links without reloading the document.
 //!
 //! Links are plain `<a>` elements. A click on one to another page of this site changes the page in place, so that the
-//! socket and the [`Store`](crate::client::store::Store) are kept. `leptos_router` would do this. Together with Leptos's
-//! `ActionForm` and `Suspense` it added 146,088 bytes to the module that the browser downloads (brotli).
+//! socket and the [`Store`](crate::client::store::Store) are kept. `leptos_router` would do this. Together with
+//! Leptos's `ActionForm` and `Suspense` it added 146,088 bytes to the module that the browser downloads (brotli).
 
 use crate::text;
 use leptos::{ev, prelude::*};

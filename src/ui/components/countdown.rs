@@ -9,7 +9,8 @@ const URGENT_SECONDS: i64 = 10;
 /// The ring's `pathLength`: the unit in which its dashes are measured.
 const RING_LENGTH: i64 = 1000;
 
-/// A ring that empties around `m:ss`. It turns red for the last ten seconds, which are announced once to screen readers.
+/// A ring that empties around `m:ss`. It turns red for the last ten seconds, which are announced once to screen
+/// readers.
 #[component]
 pub fn Countdown(reservation: Reservation) -> impl IntoView {
     let store = expect_context::<Store>();

@@ -110,7 +110,8 @@ struct Card {
 }
 
 impl Card {
-    /// Moves focus to the card's next action when the one that was used is removed, which would leave focus on the body.
+    /// Moves focus to the card's next action when the one that was used is removed, which would leave focus on the
+    /// body.
     fn keep_focus(self, article: NodeRef<html::Article>) {
         let should_move_focus = self.actions.should_move_focus;
         Effect::new(move || {
@@ -132,8 +133,8 @@ impl Card {
         });
     }
 
-    /// Counts the changes of stock that this visitor did not cause: `None`, then `odd` and `even` in turn, because only a
-    /// changed attribute restarts the style sheet's animation.
+    /// Counts the changes of stock that this visitor did not cause: `None`, then `odd` and `even` in turn, because only
+    /// a changed attribute restarts the style sheet's animation.
     fn pulse(self) -> impl Fn() -> Option<&'static str> + Clone {
         let drop = self.drop;
         let version = Memo::new(move |_| drop.with(|drop| drop.version));

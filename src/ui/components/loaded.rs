@@ -3,7 +3,8 @@
 use crate::client::store::Store;
 use leptos::{either::Either, prelude::*};
 
-/// Renders its children once the [`Store`] has a snapshot. Until the socket receives one, shows why the server had none.
+/// Renders its children once the [`Store`] has a snapshot. Until the socket receives one, shows why the server had
+/// none.
 #[component]
 pub fn Loaded<C: IntoView + 'static>(
     /// Shows nothing instead of the reason, which the page's main content already shows.

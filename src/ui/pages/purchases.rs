@@ -8,7 +8,7 @@ use crate::{
 };
 use leptos::{either::Either, prelude::*};
 
-/// Newest first; asks a signed-out visitor to sign in.
+/// Newest first; a sign-in button for a signed-out visitor.
 #[component]
 pub fn Purchases() -> impl IntoView {
     let store = expect_context::<Store>();
