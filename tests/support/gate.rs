@@ -1,28 +1,28 @@
-//! A gate inside the database, to hold a transaction between its lock and its COMMIT.
+//! A gate in the database that holds transactions just before or during their COMMIT.
 
 use super::until;
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, pool::PoolConnection};
 
-/// Holds every transaction that reserves a pair until it is opened.
+/// Blocks every transaction that inserts a reservation until the gate is opened.
 pub(crate) struct Gate {
     db: PgPool,
-    /// Has the advisory lock that the transactions wait for.
-    keeper: PoolConnection<Postgres>,
+    /// Holds the advisory lock that the blocked transactions wait for.
+    lock_holder: PoolConnection<Postgres>,
 }
 
 impl Gate {
-    /// Holds transactions as they insert the reservation: the drop is locked, nothing is committed.
+    /// Blocks transactions while they insert the reservation: the drop is locked and nothing is committed.
     pub(crate) async fn before_commit(db: &PgPool) -> Self {
-        Self::build(
+        Self::create(
             db,
             "create trigger gate before insert on reservations for each row execute function wait_at_gate()",
         )
         .await
     }
 
-    /// Holds transactions inside their COMMIT, when there is no way back.
-    pub(crate) async fn inside_commit(db: &PgPool) -> Self {
-        Self::build(
+    /// Blocks transactions during COMMIT, when they can no longer be rolled back by the client.
+    pub(crate) async fn during_commit(db: &PgPool) -> Self {
+        Self::create(
             db,
             "create constraint trigger gate after insert on reservations
              deferrable initially deferred for each row execute function wait_at_gate()",
@@ -30,31 +30,31 @@ impl Gate {
         .await
     }
 
-    /// The same for the reservation of one user.
-    pub(crate) async fn inside_commit_of(db: &PgPool, user_id: i64) -> Self {
+    /// Blocks transactions during COMMIT that insert a reservation of one user.
+    pub(crate) async fn during_commit_for_user(db: &PgPool, user_id: i64) -> Self {
         let trigger = format!(
             "create constraint trigger gate after insert on reservations deferrable initially deferred
              for each row when (new.user_id = {user_id}) execute function wait_at_gate()"
         );
-        Self::build(db, sqlx::AssertSqlSafe(trigger)).await
+        Self::create(db, AssertSqlSafe(trigger)).await
     }
 
-    async fn build(db: &PgPool, trigger: impl sqlx::SqlSafeStr) -> Self {
+    async fn create(db: &PgPool, trigger: impl SqlSafeStr) -> Self {
         sqlx::raw_sql(
             "create function wait_at_gate() returns trigger language plpgsql as
              $$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$",
         )
         .execute(db)
         .await
-        .expect("the function is new");
-        sqlx::raw_sql(trigger).execute(db).await.expect("the trigger is new");
-        let mut keeper = db.acquire().await.expect("a connection for the keeper");
-        sqlx::query("select pg_advisory_lock(1)").execute(&mut *keeper).await.expect("nobody else is at the gate");
-        Self { db: db.clone(), keeper }
+        .expect("the function does not exist yet");
+        sqlx::raw_sql(trigger).execute(db).await.expect("the trigger does not exist yet");
+        let mut lock_holder = db.acquire().await.expect("a free connection");
+        sqlx::query("select pg_advisory_lock(1)").execute(&mut *lock_holder).await.expect("the lock is free");
+        Self { db: db.clone(), lock_holder }
     }
 
-    /// Waits until a transaction stands at the gate; returns the process of PostgreSQL that runs it.
-    pub(crate) async fn somebody_waits(&self) -> i32 {
+    /// Waits until a transaction is blocked, and returns the id of its PostgreSQL backend process.
+    pub(crate) async fn until_reached(&self) -> i32 {
         until("a transaction reaches the gate", async || {
             let waiting = sqlx::query_scalar(
                 "select pid from pg_locks where locktype = 'advisory' and not granted
@@ -65,19 +65,25 @@ impl Gate {
         .await
     }
 
-    /// Ends the process of PostgreSQL that runs the transaction at the gate.
-    pub(crate) async fn terminate_who_waits(&self) {
-        let pid = self.somebody_waits().await;
+    /// Waits until a transaction is blocked, and terminates its backend process.
+    pub(crate) async fn terminate_blocked_backend(&self) {
+        let pid = self.until_reached().await;
         let terminated: bool = sqlx::query_scalar("select pg_terminate_backend($1)")
             .bind(pid)
             .fetch_one(&self.db)
             .await
-            .expect("processes of our own may be ended");
+            .expect("a user may terminate its own backends");
         assert!(terminated);
     }
 
-    /// Lets everybody through from now on.
+    /// Lets the blocked and all later transactions continue.
     pub(crate) async fn open(mut self) {
-        sqlx::query("select pg_advisory_unlock(1)").execute(&mut *self.keeper).await.expect("the keeper is there");
+        sqlx::query("select pg_advisory_unlock(1)").execute(&mut *self.lock_holder).await.expect("the lock is held");
+    }
+
+    /// Removes a gate that has been opened, so that another can be created.
+    pub(crate) async fn remove(db: &PgPool) {
+        let sql = "drop trigger gate on reservations; drop function wait_at_gate";
+        sqlx::raw_sql(sql).execute(db).await.expect("the gate exists");
     }
 }

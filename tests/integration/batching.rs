@@ -1,0 +1,104 @@
+//! Commands of one drop that share a transaction.
+
+use crate::support::{
+    Action, Answer, Node, Person, count_status, create_people, join_calls, lock_drop, query_number, spawn_call,
+    until_a_transaction_waits_for_a_lock,
+};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+
+#[sqlx::test]
+async fn commands_queued_behind_a_lock_share_one_transaction(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(30).await;
+    let version = query_number(&db, "select version from drops").await;
+    let people = create_people(&db, 41).await;
+    let answers = reserve_in_one_batch(&node, &db, drop_id, &people).await;
+    assert_eq!(count_status(&answers, 201), 30);
+    assert_eq!(answers.iter().filter(|answer| answer.code() == "sold_out").count(), 11);
+    // One version for the first command, which was alone in its batch, and one for all that were queued behind it.
+    assert_eq!(query_number(&db, "select version from drops").await, version + 2);
+    assert_eq!(query_number(&db, "select count(distinct created_at) from reservations").await, 2);
+
+    let (buyers, releasers) = people.split_at(15);
+    let lock = lock_drop(&db, drop_id).await;
+    let first = spawn_call(&node, &people[0], drop_id, Action::Release);
+    until_a_transaction_waits_for_a_lock(&db).await;
+    let purchases: Vec<_> = buyers.iter().map(|person| spawn_call(&node, person, drop_id, Action::Purchase)).collect();
+    let releases: Vec<_> = releasers.iter().map(|person| spawn_call(&node, person, drop_id, Action::Release)).collect();
+    node.until_queued(15 + 26).await;
+    lock.rollback().await.expect("the transaction can be rolled back");
+    first.await.expect("the task does not panic").expect_status(200);
+    assert_eq!(
+        count_status(&join_calls(purchases).await, 200) as i64,
+        query_number(&db, "select count(*) from purchases").await
+    );
+    join_calls(releases).await;
+    assert_eq!(query_number(&db, "select count(distinct settled_at) from reservations").await, 2);
+    node.until_catalog_matches_database().await;
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn one_bad_command_fails_alone(db: PgPool) {
+    // The trigger fails when the row is inserted, or not before the COMMIT.
+    for when in ["before insert on reservations", "after insert on reservations deferrable initially deferred"] {
+        let node = Node::start(&db).await;
+        let drop_id = node.create_open_drop(40).await;
+        let people = create_people(&db, 30).await;
+        let failing_user_id = people[20].id;
+        let kind = if when.starts_with("after") { "constraint trigger" } else { "trigger" };
+        let sql = format!(
+            "create or replace function fail() returns trigger language plpgsql as $$ begin raise 'broken'; end $$;
+             create {kind} fail {when} for each row when (new.user_id = {failing_user_id}) execute function fail()"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&db).await.expect("the trigger is valid");
+
+        let answers = reserve_in_one_batch(&node, &db, drop_id, &people).await;
+        for (person, answer) in people.iter().zip(answers) {
+            if person.id == failing_user_id {
+                answer.expect_error(500, "internal");
+            } else {
+                answer.expect_status(201);
+            }
+        }
+        sqlx::raw_sql("drop trigger fail on reservations").execute(&db).await.expect("the trigger exists");
+        node.reserve(&people[20], drop_id).await.expect_status(201);
+        node.until_catalog_matches_database().await;
+        node.stop_and_assert_invariants().await;
+    }
+}
+
+#[sqlx::test]
+async fn commands_of_disconnected_clients_are_skipped(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let people = create_people(&db, 21).await;
+    let lock = lock_drop(&db, drop_id).await;
+    let first = spawn_call(&node, &people[20], drop_id, Action::Reserve);
+    until_a_transaction_waits_for_a_lock(&db).await;
+    let mut calls: Vec<_> =
+        people[..20].iter().map(|person| spawn_call(&node, person, drop_id, Action::Reserve)).collect();
+    node.until_queued(20).await;
+    // The last four stay connected. Without the abort, the others would take the four pairs that are left.
+    let connected_calls = calls.split_off(16);
+    calls.iter().for_each(JoinHandle::abort);
+    node.until_queued(4).await;
+    lock.rollback().await.expect("the transaction can be rolled back");
+    first.await.expect("the task does not panic").expect_status(201);
+    assert_eq!(count_status(&join_calls(connected_calls).await, 201), 4);
+    assert_eq!(query_number(&db, "select count(*) from reservations").await, 5);
+    node.stop_and_assert_invariants().await;
+}
+
+/// Lets all people reserve, the first in a batch of its own and the others in the next batch, and returns the answers.
+async fn reserve_in_one_batch(node: &Node, db: &PgPool, drop_id: i64, people: &[Person]) -> Vec<Answer> {
+    let lock = lock_drop(db, drop_id).await;
+    let first = spawn_call(node, &people[0], drop_id, Action::Reserve);
+    until_a_transaction_waits_for_a_lock(db).await;
+    let mut calls = vec![first];
+    calls.extend(people[1..].iter().map(|person| spawn_call(node, person, drop_id, Action::Reserve)));
+    node.until_queued(people.len() - 1).await;
+    lock.rollback().await.expect("the transaction can be rolled back");
+    join_calls(calls).await
+}

@@ -1,0 +1,155 @@
+//! Nodes whose database is unreachable, silent or locked.
+
+use crate::support::{
+    ADMIN_TOKEN, Node, Person, Proxy, ProxyMode, Settings, assert_invariants, concurrently, create_people, new_drop,
+    transactions_waiting_for_a_lock, until,
+};
+use serde_json::json;
+use sqlx::PgPool;
+
+/// How many transactions a node runs at the same time.
+const MAX_TRANSACTIONS: i64 = 10;
+
+#[sqlx::test]
+async fn node_recovers_when_database_connections_are_reset(db: PgPool) {
+    let proxy = Proxy::start(&db).await;
+    let node = Node::start_with(&db, Settings::through(&proxy)).await;
+    let other_node = node.start_another(Settings::default()).await;
+    let drop_id = node.create_open_drop(5).await;
+    let [alice, bob] = [node.sign_in("alice").await, node.sign_in("bob").await];
+    other_node.until_catalog_matches_database().await;
+
+    proxy.set_mode(ProxyMode::Reset);
+    assert_unavailable(&node, drop_id, &alice).await;
+    // The other node still reaches the database.
+    other_node.reserve(&bob, drop_id).await.expect_status(201);
+    proxy.set_mode(ProxyMode::Forwarding);
+    assert_sells_again(&node, drop_id, &alice).await;
+    node.until_catalog_matches_database().await;
+    other_node.stop_and_assert_invariants().await;
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn node_recovers_when_the_database_goes_silent(db: PgPool) {
+    let proxy = Proxy::start(&db).await;
+    let node = Node::start_with(&db, Settings::through(&proxy)).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+
+    proxy.set_mode(ProxyMode::Silent);
+    assert_unavailable(&node, drop_id, &alice).await;
+    proxy.set_mode(ProxyMode::Forwarding);
+    assert_sells_again(&node, drop_id, &alice).await;
+    node.until_catalog_matches_database().await;
+    node.crash();
+    assert_invariants(&db).await;
+}
+
+#[sqlx::test]
+async fn node_is_unavailable_while_database_connections_are_closed(db: PgPool) {
+    let proxy = Proxy::start(&db).await;
+    let node = Node::start_with(&db, Settings::through(&proxy)).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let path = format!("/api/drops/{drop_id}/reserve");
+
+    proxy.set_mode(ProxyMode::Closed);
+    let answers = concurrently(8, (0..8).map(|_| node.post(&path, &alice.token, json!({})))).await;
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{}", answer.text);
+    }
+    proxy.set_mode(ProxyMode::Forwarding);
+    assert_sells_again(&node, drop_id, &alice).await;
+    node.stop_and_assert_invariants().await;
+}
+
+/// Every transaction that the node may run at the same time waits for a lock when its connection goes silent, so that
+/// none of them ever gets an answer.
+#[sqlx::test]
+async fn node_recovers_after_every_transaction_went_silent(db: PgPool) {
+    let proxy = Proxy::start(&db).await;
+    let node = Node::start_with(&db, Settings::through(&proxy)).await;
+    let drop_ids = concurrently(10, (0..30).map(|_| node.create_open_drop(1))).await;
+    let people = create_people(&db, 30).await;
+    let mut lock = db.begin().await.expect("a free connection");
+    sqlx::query("select from drops for update").execute(&mut *lock).await.expect("the lock is free");
+
+    let calls = people.iter().zip(&drop_ids).map(|(person, drop_id)| {
+        let (node, path) = (&node, format!("/api/drops/{drop_id}/reserve"));
+        async move { node.post(&path, &person.token, json!({})).await }
+    });
+    let calls = concurrently(30, calls);
+    let go_silent = async {
+        until("every transaction waits for a lock", async || {
+            (transactions_waiting_for_a_lock(&db).await == MAX_TRANSACTIONS).then_some(())
+        })
+        .await;
+        proxy.set_mode(ProxyMode::Silent);
+        lock.rollback().await.expect("the transaction can be rolled back");
+    };
+    let (answers, ()) = tokio::join!(calls, go_silent);
+    assert!(answers.iter().all(|answer| answer.status == 503), "no reservation was acknowledged");
+
+    proxy.set_mode(ProxyMode::Forwarding);
+    until("the node is ready", async || (node.get("/readyz").await.status == 200).then_some(())).await;
+    for (person, drop_id) in people.iter().zip(drop_ids) {
+        assert!([200, 201].contains(&node.reserve(person, drop_id).await.status));
+    }
+    node.until_catalog_matches_database().await;
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn drop_that_stays_locked_is_unavailable_and_others_sell(db: PgPool) {
+    let node = Node::start(&db).await;
+    let (locked, free) = (node.create_open_drop(5).await, node.create_open_drop(5).await);
+    let alice = node.sign_in("alice").await;
+    let mut lock = db.begin().await.expect("a free connection");
+    sqlx::query("select from drops where id = $1 for update")
+        .bind(locked)
+        .execute(&mut *lock)
+        .await
+        .expect("the lock is free");
+
+    let path = format!("/api/drops/{locked}/reserve");
+    let (refused, other) = tokio::join!(node.post(&path, &alice.token, json!({})), node.reserve(&alice, free));
+    let refused = refused.expect_error(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    other.expect_status(201);
+    lock.rollback().await.expect("the transaction can be rolled back");
+    node.reserve(&alice, locked).await.expect_status(201);
+    node.stop_and_assert_invariants().await;
+}
+
+/// Asserts that a node without database refuses every change and still serves its catalog.
+async fn assert_unavailable(node: &Node, drop_id: i64, person: &Person) {
+    let token = &*person.token;
+    let calls = [
+        (format!("/api/drops/{drop_id}/reserve"), json!({})),
+        (format!("/api/drops/{drop_id}/purchase"), json!({})),
+        ("/api/drops/purchase".into(), json!({ "reservationId": 1 })),
+        ("/api/users/get-or-create".into(), json!({ "username": "carol" })),
+    ];
+    let calls = calls.into_iter().map(|(path, body)| async move {
+        let answer = node.post(&path, token, body).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{path}: {}", answer.text);
+        assert!(["unavailable", "unknown"].contains(&answer.code()), "{path}: {}", answer.text);
+    });
+    concurrently(4, calls).await;
+    node.post("/api/drops", ADMIN_TOKEN, new_drop(&json!({}))).await.expect_error(503, "unavailable");
+    node.get("/readyz").await.expect_error(503, "unavailable");
+    node.get("/healthz").await.expect_status(200);
+    assert_eq!(node.get("/api/drops").await.expect_status(200).json["drops"][0]["id"], drop_id);
+}
+
+/// Asserts that a node recovers by itself when the database is available again.
+async fn assert_sells_again(node: &Node, drop_id: i64, person: &Person) {
+    until("the node is ready", async || (node.get("/readyz").await.status == 200).then_some(())).await;
+    until("the node sells again", async || {
+        let answer = node.reserve(person, drop_id).await;
+        [200, 201].contains(&answer.status).then_some(())
+    })
+    .await;
+    node.purchase(person, drop_id).await.expect_status(200);
+}

@@ -1,0 +1,28 @@
+//! Tests of the server over HTTP and WebSocket, on a real PostgreSQL. `#[sqlx::test]` gives each test a migrated
+//! database of its own.
+
+mod batching;
+mod constraints;
+mod crashes;
+mod database_faults;
+mod drop_list;
+mod drops;
+mod expiry;
+mod failed_transactions;
+mod health;
+mod pages;
+mod purchases;
+mod realtime_connections;
+mod realtime_events;
+mod releases;
+mod request_parsing;
+mod reservations;
+mod sale_window;
+mod server_functions;
+mod sessions;
+mod sold_out;
+mod stock;
+mod users;
+
+#[path = "../support/mod.rs"]
+mod support;

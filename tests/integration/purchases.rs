@@ -1,0 +1,51 @@
+use crate::support::{Node, concurrently, end_every_drop, query_number};
+use serde_json::json;
+use sqlx::PgPool;
+use std::collections::HashSet;
+
+#[sqlx::test]
+async fn purchasing_again_returns_the_same_purchase_and_sells_once(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let reservation_id = node.reserve(&alice, drop_id).await.expect_status(201).reservation_id();
+
+    let purchases = concurrently(
+        20,
+        (0..20).map(|call| {
+            let (node, alice) = (&node, &alice);
+            async move {
+                if call % 2 == 0 {
+                    node.purchase(alice, drop_id).await
+                } else {
+                    node.purchase_reservation(alice, reservation_id).await
+                }
+            }
+        }),
+    )
+    .await;
+    let bought: HashSet<String> =
+        purchases.into_iter().map(|answer| answer.expect_status(200).json["purchase"].to_string()).collect();
+    assert_eq!(bought.len(), 1, "{bought:?}");
+
+    // A retry is answered even after the drop has ended.
+    end_every_drop(&db).await;
+    let again = node.purchase(&alice, drop_id).await.expect_status(200);
+    assert_eq!(
+        (again.json["purchase"]["reservation_id"].as_i64(), &again.json["newStock"]),
+        (Some(reservation_id), &json!(4))
+    );
+    assert_eq!(query_number(&db, "select count(*) from purchases").await, 1);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn purchase_costs_the_current_price_of_the_drop(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    node.reserve(&alice, drop_id).await.expect_status(201);
+    sqlx::query("update drops set price_cents = 5").execute(&db).await.expect("the price is valid");
+    assert_eq!(node.purchase(&alice, drop_id).await.expect_status(200).json["purchase"]["price_cents"], 5);
+    node.stop_and_assert_invariants().await;
+}

@@ -1,0 +1,163 @@
+//! Paths, methods, content types, bodies and ids of REST requests.
+
+use crate::support::{Node, query_number, send};
+use reqwest::{Method, header};
+use serde_json::json;
+use sqlx::PgPool;
+
+/// Every endpoint that reads a body.
+const ENDPOINTS_WITH_BODY: [(Method, &str); 8] = [
+    (Method::POST, "/api/drops"),
+    (Method::POST, "/api/drops/create"),
+    (Method::POST, "/api/users/get-or-create"),
+    (Method::POST, "/api/drops/reserve"),
+    (Method::POST, "/api/drops/1/reserve"),
+    (Method::POST, "/api/drops/purchase"),
+    (Method::POST, "/api/drops/1/purchase"),
+    (Method::DELETE, "/api/drops/1/reservation"),
+];
+
+#[sqlx::test]
+async fn unreadable_bodies_are_refused_by_every_endpoint(db: PgPool) {
+    let node = Node::start(&db).await;
+    assert_eq!(node.create_open_drop(5).await, 1);
+    let alice = node.sign_in("alice").await;
+    let json_of = |body: Vec<u8>| ("application/json", body);
+    let deep = "[".repeat(60_000).into_bytes();
+    for (method, path) in ENDPOINTS_WITH_BODY {
+        let send_body = async |(content_type, body): (&str, Vec<u8>)| {
+            let request = node.request(method.clone(), path).bearer_auth(&alice.token);
+            send(request.header(header::CONTENT_TYPE, content_type).body(body)).await
+        };
+        for malformed in [
+            &b"{"[..],
+            b"{\"userId\":}",
+            b"nonsense",
+            b"[]",
+            b"\"text\"",
+            b"5",
+            b"null",
+            b"{\"a\":\"\xff\"}",
+            b"{\"a\":\"\\ud800\"}",
+            &deep,
+        ] {
+            send_body(json_of(malformed.to_vec())).await.expect_error(400, "malformed_body");
+        }
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
+            send_body((content_type, b"{}".to_vec())).await.expect_error(415, "wrong_content_type");
+        }
+        send_body(json_of(vec![b' '; 64 * 1024 + 1])).await.expect_error(413, "body_too_large");
+        send_body(json_of(vec![b' '; 64 * 1024])).await.expect_error(400, "malformed_body");
+    }
+    assert_eq!(query_number(&db, "select count(*) from drops").await, 1);
+    assert_eq!(query_number(&db, "select count(*) from users").await, 1);
+    assert_eq!(query_number(&db, "select count(*) from reservations").await, 0);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn content_type_parameters_and_empty_bodies_are_accepted(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let path = format!("/api/drops/{drop_id}/reserve");
+    send(node.request(Method::POST, &path).bearer_auth(&alice.token)).await.expect_status(201);
+    for content_type in ["application/json; charset=utf-8", "Application/JSON"] {
+        let request = node.request(Method::POST, &path).bearer_auth(&alice.token);
+        send(request.header(header::CONTENT_TYPE, content_type).body("{}")).await.expect_status(200);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn ids_must_be_positive_integers_in_path_and_body(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+
+    let in_path = ["-1", "0", "1.5", "abc", "1e3", "9223372036854775808", "%20", "%FF", "1%2F2", "1%00"];
+    let calls = [(Method::POST, "reserve"), (Method::POST, "purchase"), (Method::DELETE, "reservation")];
+    for (method, action) in &calls {
+        let send_id = async |id: &str| {
+            let path = format!("/api/drops/{id}/{action}");
+            send(node.request(method.clone(), &path).bearer_auth(&alice.token)).await
+        };
+        for id in in_path {
+            assert_eq!(send_id(id).await.expect_error(400, "invalid_field").json["field"], "dropId", "{id}");
+        }
+        for unknown in [i64::MAX, drop_id + 1] {
+            send_id(&unknown.to_string()).await.expect_error(404, "not_found");
+        }
+    }
+
+    let in_body = [
+        json!(-1),
+        json!(0),
+        json!(1.5),
+        json!("1"),
+        json!(true),
+        json!([1]),
+        json!({}),
+        json!(1e3),
+        json!(1e30),
+        json!(9_223_372_036_854_775_808_u64),
+    ];
+    for (path, field, canonical) in [
+        ("/api/drops/reserve", "dropId", ""),
+        ("/api/drops/reserve", "drop_id", "dropId"),
+        ("/api/drops/purchase", "reservationId", ""),
+        ("/api/drops/purchase", "reservation_id", "reservationId"),
+        ("/api/drops/reserve", "userId", ""),
+        ("/api/drops/purchase", "user_id", ""),
+        ("/api/drops/1/reserve", "userId", ""),
+        ("/api/drops/1/purchase", "userId", ""),
+    ] {
+        for id in &in_body {
+            let body = json!({ "dropId": drop_id, "reservationId": 1, canonical: null, field: id });
+            let answer = node.post(path, &alice.token, body).await.expect_error(400, "invalid_field");
+            assert_eq!(answer.json["field"], field, "{id}");
+        }
+    }
+    for (path, field) in [("/api/drops/reserve", "dropId"), ("/api/drops/purchase", "reservationId")] {
+        for absent in [json!({}), json!({ field: null })] {
+            let answer = node.post(path, &alice.token, absent).await.expect_error(400, "invalid_field");
+            assert_eq!(answer.json["field"], field);
+        }
+        node.post(path, &alice.token, json!({ field: i64::MAX })).await.expect_error(404, "not_found");
+    }
+    for size in [json!(9), json!(["S"]), json!({})] {
+        let answer = node.post("/api/drops/1/reserve", &alice.token, json!({ "size": size })).await;
+        assert_eq!(answer.expect_error(400, "invalid_field").json["field"], "size");
+    }
+    assert_eq!(query_number(&db, "select count(*) from reservations").await, 0);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn unknown_paths_and_methods_are_refused_in_json(db: PgPool) {
+    let node = Node::start(&db).await;
+    for (method, path) in [
+        (Method::GET, "/api/nothing"),
+        (Method::GET, "/api/drops/1"),
+        (Method::POST, "/api/drops/1/nothing"),
+        (Method::POST, "/api/drops/1/reserve/more"),
+        (Method::GET, "/api/users"),
+        (Method::DELETE, "/api/drops/1/reservation/"),
+    ] {
+        send(node.request(method, path)).await.expect_error(404, "not_found");
+    }
+    for (method, path) in [
+        (Method::PUT, "/api/drops"),
+        (Method::DELETE, "/api/drops"),
+        (Method::GET, "/api/drops/create"),
+        (Method::GET, "/api/users/get-or-create"),
+        (Method::GET, "/api/drops/reserve"),
+        (Method::PATCH, "/api/drops/purchase"),
+        (Method::GET, "/api/drops/1/reserve"),
+        (Method::GET, "/api/drops/1/purchase"),
+        (Method::POST, "/api/drops/1/reservation"),
+    ] {
+        send(node.request(method, path)).await.expect_error(405, "method_not_allowed");
+    }
+    node.stop_and_assert_invariants().await;
+}

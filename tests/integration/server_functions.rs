@@ -1,0 +1,109 @@
+//! The server functions under `/rpc`, called by WebAssembly and by plain forms.
+
+use crate::support::{Answer, Browser, Node, id_of, new_drop};
+use leptos::server_fn::error::ServerFnUrlError;
+use reqwest::Url;
+use serde_json::json;
+use sneakdrop::domain::error::{DropError, Missing};
+use sqlx::PgPool;
+
+#[sqlx::test]
+async fn server_functions_sell_and_refuse_as_rest_does(db: PgPool) {
+    let node = Node::start(&db).await;
+    let sizes = json!([{ "label": "S", "stock": 1 }, { "label": "M", "stock": 1 }]);
+    let drop_id = id_of(&node.create_drop(new_drop(&json!({ "totalStock": null, "sizes": sizes }))).await);
+    let (alice, bob) = (Browser::new(&node), Browser::new(&node));
+    let drop = format!("drop_id={drop_id}");
+    for function in ["reserve", "purchase", "release"] {
+        assert_eq!(alice.call(function, &drop).await.expect_status(401).json, json!("unauthorized"));
+    }
+    for blank in ["username=", "username=+", "username=%00", &format!("username={}", "x".repeat(33))] {
+        let refusal = alice.call("sign_in", blank).await.expect_status(400);
+        assert_eq!(refusal.json["invalid"]["field"], "username");
+    }
+    alice.call("sign_in", "username=alice").await.expect_status(200);
+    bob.call("sign_in", "username=bob").await.expect_status(200);
+
+    for unreadable in ["", "drop_id=", "drop_id=x", "drop_id=1.5", "drop_id=9223372036854775808"] {
+        let refusal = alice.call("reserve", unreadable).await.expect_status(400);
+        assert!(refusal.json["malformed_body"].is_string(), "{}", refusal.text);
+    }
+    for unknown in ["drop_id=0", "drop_id=-1", "drop_id=9223372036854775807"] {
+        assert_eq!(alice.call("reserve", unknown).await.expect_status(404).json, json!({ "not_found": "drop" }));
+    }
+    let refusal = alice.call("reserve", &drop).await.expect_status(422).json;
+    assert_eq!(refusal, json!({ "size_required": { "sizes_left": ["S", "M"] } }));
+    let held = alice.call("reserve", &format!("{drop}&size=S")).await.expect_status(200).json;
+    assert_eq!(alice.call("reserve", &format!("{drop}&size=S")).await.expect_status(200).json, held);
+    assert_eq!(bob.call("reserve", &format!("{drop}&size=S")).await.expect_status(409).json, json!("sold_out"));
+    assert_eq!(bob.call("purchase", &drop).await.expect_status(409).json, json!("no_active_reservation"));
+    let bought = alice.call("purchase", &drop).await.expect_status(200).json;
+    assert_eq!(bought["reservation_id"], held["id"]);
+    let held = bob.call("reserve", &format!("{drop}&size=M")).await.expect_status(200).json;
+    let released = bob.call("release", &drop).await.expect_status(200).json;
+    assert_eq!((&released["id"], &released["status"]), (&held["id"], &json!("cancelled")));
+    assert_eq!(bob.call("release", &drop).await.expect_status(200).json, released);
+
+    assert_eq!(alice.call("sign_in", "username=alice").await.expect_status(200).json["purchases"], json!([bought]));
+    assert_eq!(node.get("/api/drops").await.expect_status(200).json["drops"][0]["available_stock"], 1);
+    let purchasers = alice.call("purchasers", &drop).await.expect_status(200).json;
+    assert_eq!(purchasers[0]["username"], "alice");
+    alice.call("nothing", "").await.expect_error(404, "not_found");
+    alice.call("reserve", &"x".repeat(64 * 1024 + 1)).await.expect_error(413, "body_too_large");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn plain_form_redirects_to_its_page_with_the_error(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(1).await;
+    let bob = node.sign_in("bob").await;
+    let alice = Browser::new(&node);
+    let page = node.url(&format!("/drops/{drop_id}"));
+    let drop = format!("drop_id={drop_id}");
+
+    let location = |answer: Answer| answer.expect_status(302).header("location").to_owned();
+    for (function, form) in [("sign_in", "username=alice"), ("reserve", &*drop), ("release", &*drop)] {
+        // Leptos removes its parameters from the query and leaves the question mark.
+        assert_eq!(location(alice.submit(function, form, &page).await).trim_end_matches('?'), page);
+    }
+    node.reserve(&bob, drop_id).await.expect_status(201);
+    // An error replaces that of an earlier request in the URL.
+    for referer in [page.clone(), format!("{page}?__path=%2Frpc%2Freserve&__err=InNvbGRfb3V0Ig==#top")] {
+        let redirect = Url::parse(&location(alice.submit("reserve", &drop, &referer).await)).expect("a valid URL");
+        assert!(redirect.as_str().starts_with(&format!("{page}?")), "{redirect}");
+        let errors: Vec<_> = redirect.query_pairs().filter(|(name, _)| name == "__err").collect();
+        assert_eq!(errors.len(), 1, "{redirect}");
+        assert_eq!(ServerFnUrlError::<DropError>::decode_err(&errors[0].1), DropError::SoldOut);
+    }
+    let unknown = alice.submit("reserve", "drop_id=77", &page).await;
+    let redirect = Url::parse(unknown.expect_status(302).header("location")).expect("a valid URL");
+    let error = redirect.query_pairs().find(|(name, _)| name == "__err").expect("an error").1;
+    assert_eq!(ServerFnUrlError::<DropError>::decode_err(&error), DropError::NotFound(Missing::Drop));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn plain_form_never_redirects_to_another_host(db: PgPool) {
+    let node = Node::start(&db).await;
+    let browser = Browser::new(&node);
+    let home = node.url("/");
+    let origin = home.trim_end_matches('/');
+    for referer in [
+        "https://evil.test/",
+        "//evil.test/",
+        "javascript:alert(1)",
+        "nonsense",
+        "",
+        &format!("{origin}.evil.test/"),
+        &format!("{origin}@evil.test/"),
+        &format!("https://evil.test/?{home}"),
+    ] {
+        for form in ["username=alice", "username="] {
+            let answer = browser.submit("sign_in", form, referer).await.expect_status(302);
+            let location = answer.header("location");
+            assert!(location == home || location.starts_with(&format!("{home}?")), "{referer}: {location}");
+        }
+    }
+    node.stop_and_assert_invariants().await;
+}

@@ -1,0 +1,180 @@
+//! A node of the shop inside the test's process. Tests reach the server's internals only through this file and
+//! `people.rs`.
+
+use super::{ADMIN_TOKEN, Api, Proxy, assert_invariants, shown_stock, stored_stock, until};
+use sneakdrop::server::{AppState, config::Config, database, inventory::Strategy, serve};
+use sqlx::{PgPool, postgres::PgConnectOptions};
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::{Semaphore, SemaphorePermit, oneshot},
+    task::JoinHandle,
+};
+
+/// A running node on a port of its own, called through its [`Api`].
+///
+/// It has two threads of its own, so that a test may block its own thread or crash the node. Dropping it ends its tasks
+/// at once, as a crash does; [`Node::stop`] is an orderly shutdown.
+pub(crate) struct Node {
+    state: AppState,
+    db: PgPool,
+    api: Api,
+    /// Taken when the node is dropped.
+    runtime: Option<Runtime>,
+    server: JoinHandle<()>,
+    slot: Arc<SemaphorePermit<'static>>,
+}
+
+/// The configuration that differs between tests.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) reservation_ttl: Duration,
+    pub(crate) expiry_interval: Duration,
+    /// Whether expiry, broadcast and reconciliation run beside the requests.
+    pub(crate) has_jobs: bool,
+    /// How the node connects to the database, if not as the test does.
+    pub(crate) database: Option<PgConnectOptions>,
+}
+
+pub(crate) const SESSION_KEY: &str = "a session key for tests, longer than 32 characters";
+
+/// How many tests may have nodes at the same time. Three tests with two nodes of 20 connections each stay within
+/// PostgreSQL's limit of connections.
+static TEST_SLOTS: Semaphore = Semaphore::const_new(3);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reservation_ttl: Duration::from_secs(60),
+            expiry_interval: Duration::from_secs(5),
+            has_jobs: true,
+            database: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Connects to the database through a proxy.
+    pub(crate) fn through(proxy: &Proxy) -> Self {
+        Self { database: Some(proxy.connect_options()), ..Self::default() }
+    }
+
+    /// Runs no jobs: reservations expire only when a request takes the drop's lock.
+    pub(crate) fn without_jobs() -> Self {
+        Self { has_jobs: false, ..Self::default() }
+    }
+}
+
+impl Node {
+    pub(crate) async fn start(db: &PgPool) -> Self {
+        Self::start_with(db, Settings::default()).await
+    }
+
+    pub(crate) async fn start_with(db: &PgPool, settings: Settings) -> Self {
+        let slot = TEST_SLOTS.acquire().await.expect("the semaphore is never closed");
+        Self::start_in_slot(db, settings, Arc::new(slot)).await
+    }
+
+    /// Starts another node on the same database.
+    pub(crate) async fn start_another(&self, settings: Settings) -> Self {
+        Self::start_in_slot(&self.db, settings, self.slot.clone()).await
+    }
+
+    async fn start_in_slot(db: &PgPool, settings: Settings, slot: Arc<SemaphorePermit<'static>>) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads can start");
+        let config = Config {
+            database: settings.database.unwrap_or_else(|| (*db.connect_options()).clone()),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            reservation_ttl: settings.reservation_ttl,
+            expiry_interval: settings.expiry_interval,
+            admin_token: Some(ADMIN_TOKEN.into()),
+            session_key: SESSION_KEY.into(),
+            seed: false,
+            strategy: Strategy::Combined,
+        };
+        let (started_sender, started) = oneshot::channel();
+        let server = runtime.spawn(async move {
+            let (listen, pool) = (config.listen, database::pool(config.database.clone()));
+            let state = AppState::load(config, pool.clone()).await.expect("the catalog can be loaded");
+            if settings.has_jobs {
+                state.spawn_jobs();
+            }
+            let listener = TcpListener::bind(listen).await.expect("a free port");
+            let address = listener.local_addr().expect("a bound listener has an address");
+            started_sender.send((address, state.clone())).map_err(drop).expect("the test waits for the address");
+            serve(listener, state).await;
+            pool.close().await;
+        });
+        let (address, state) = started.await.expect("the node starts");
+        Self { state, db: db.clone(), api: Api::new(address), runtime: Some(runtime), server, slot }
+    }
+
+    /// Stops in order, then asserts the invariants of the database.
+    pub(crate) async fn stop_and_assert_invariants(self) {
+        self.stop().await;
+        assert_invariants(&self.db).await;
+    }
+
+    /// Stops in order: requests in flight finish, and connections are closed.
+    pub(crate) async fn stop(&self) {
+        self.begin_shutdown();
+        until("the node stops", async || self.server.is_finished().then_some(())).await;
+    }
+
+    /// Begins an orderly stop without waiting for its end.
+    pub(crate) fn begin_shutdown(&self) {
+        self.state.shutdown.cancel();
+    }
+
+    /// Ends every task of the node between two of its instructions.
+    pub(crate) fn crash(self) {
+        drop(self);
+    }
+
+    /// Waits until the catalog has the same stock as the database.
+    pub(crate) async fn until_catalog_matches_database(&self) {
+        until("the catalog matches the database", async || {
+            let stored = stored_stock(&self.db).await;
+            (shown_stock(self.state.catalog.drops()) == stored).then_some(())
+        })
+        .await;
+    }
+
+    /// Compares the catalog with the database now, as the job does twice a second.
+    pub(crate) async fn reconcile_now(&self) {
+        self.state.catalog.reconcile(&self.db).await.expect("the database is available");
+    }
+
+    /// Whether the node would refuse this reservation as sold out without a query.
+    pub(crate) fn refuses_from_memory(&self, user_id: i64, drop_id: i64, size: Option<&str>) -> bool {
+        self.state.catalog.is_sold_out_for(user_id, drop_id, size)
+    }
+
+    /// Waits until this many commands are queued behind the batches that are being committed.
+    pub(crate) async fn until_queued(&self, commands: usize) {
+        let what = format!("{commands} commands are queued");
+        until(&what, async || (self.state.combiner.waiting() == commands).then_some(())).await;
+    }
+
+    /// How many jobs and WebSocket connections are running.
+    pub(crate) fn running_tasks(&self) -> usize {
+        self.state.tasks.len()
+    }
+}
+
+impl Deref for Node {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
