@@ -1,6 +1,6 @@
 import { defineConfig, devices } from "@playwright/test";
 
-// Chromium as root, and on machines without a GPU or a way out, wants to be told so.
+// Let Chromium run as root, without a GPU and without access to the internet.
 const args = [
   "--no-sandbox",
   "--disable-gpu",

@@ -2,14 +2,14 @@ import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { card, expect, open, signIn, test } from "./shop";
 
-async function expectNoViolations(page: Page, where: string): Promise<void> {
+async function expectNoViolations(page: Page, state: string): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
-  expect(found, where).toEqual([]);
+  expect(found, state).toEqual([]);
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`axe finds nothing on any page in any state, ${colorScheme}`, async ({ newVisitor, shop }) => {
+  test(`axe finds no violations on any page in any state, ${colorScheme}`, async ({ newVisitor, shop }) => {
     const sizes = [
       { label: "S", stock: 1 },
       { label: "M", stock: 3 },
@@ -26,7 +26,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await bob.reserve(sold);
     await bob.purchase(sold);
 
-    // Movement is off, so that colours are measured where they come to rest.
+    // Without transitions, so that axe measures the final colours.
     const context = await newVisitor({ colorScheme, reducedMotion: "reduce" });
     const page = await context.newPage();
     await open(page);
@@ -53,10 +53,10 @@ for (const colorScheme of ["light", "dark"] as const) {
   test.describe(() => {
     test.use({ ttlSeconds: 9 });
 
-    test(`axe finds nothing in the last ten seconds or on the 404 page, ${colorScheme}`, async ({
+    test(`axe finds no violations in the last ten seconds or on the 404 page, ${colorScheme}`, async ({
       newVisitor,
       shop,
-      complaints,
+      consoleErrors,
     }) => {
       await shop.createDrop({ name: "Court 76" });
       const page = await (await newVisitor({ colorScheme, reducedMotion: "reduce" })).newPage();
@@ -68,7 +68,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.goto("/nowhere");
       await expect(page.getByRole("heading", { name: "Nothing here" })).toBeVisible();
       await expectNoViolations(page, "404");
-      complaints.length = 0; // the browser reports the 404
+      consoleErrors.length = 0; // the browser reports the 404
     });
   });
 }

@@ -33,7 +33,10 @@ test("a reservation in one browser lowers the meter in another, and a purchase s
   await expect(page.getByRole("listitem").filter({ hasText: "Volt Runner" })).toContainText("$199");
 });
 
-test("two tabs of one person share a reservation, and buying in one settles the other", async ({ context, shop }) => {
+test("two tabs of one visitor share a reservation, and a purchase in one shows in the other", async ({
+  context,
+  shop,
+}) => {
   await shop.createDrop({ name: "Court 76", totalStock: 3 });
   const [first, second] = [await context.newPage(), await context.newPage()];
   await open(first);
@@ -94,7 +97,7 @@ test("a reload keeps the reservation and its countdown", async ({ page, shop }) 
   await expect(card(page, "Halo Air").getByRole("button", { name: "Complete purchase" })).toBeEnabled();
 });
 
-test("a pair that is given back is there for everybody at once", async ({ page, shop, newVisitor }) => {
+test("a released pair is available to everyone at once", async ({ page, shop, newVisitor }) => {
   await shop.createDrop({ name: "Slab Skate", totalStock: 1 });
   const other = await (await newVisitor()).newPage();
   await open(page);
@@ -103,7 +106,7 @@ test("a pair that is given back is there for everybody at once", async ({ page, 
   await signIn(other, "erin");
   await card(page, "Slab Skate").getByRole("button", { name: "Reserve" }).click();
 
-  // Who holds the last pair still sees their card; everybody else sees that it may come back.
+  // The holder of the last pair can still complete the purchase; everyone else sees that the pair may come back.
   await expect(card(page, "Slab Skate").getByRole("button", { name: "Complete purchase" })).toBeVisible();
   await expect(card(other, "Slab Skate").getByText("All reserved. 1 may come back.")).toBeVisible();
   await expect(card(other, "Slab Skate").getByRole("button", { name: "Reserve" })).toBeDisabled();
@@ -115,14 +118,14 @@ test("a pair that is given back is there for everybody at once", async ({ page, 
   await card(other, "Slab Skate").getByRole("button", { name: "Complete purchase" }).click();
   await expect(card(page, "Slab Skate").getByText("Sold out")).toBeVisible();
   await expect(toast(page, "Slab Skate is sold out.")).toBeVisible();
-  // The buyer's card has moved to another section meanwhile.
+  // The toast appears although the buyer's card has moved to another section meanwhile.
   await expect(toast(other, /^Order \d{6}\. The pair is yours\.$/)).toBeVisible();
   await expect(card(other, "Slab Skate").getByRole("link", { name: "View purchase" })).toBeVisible();
   const over = page.getByRole("region", { name: "Sold out or ended" });
   await expect(over.getByRole("article", { name: "Slab Skate" })).toBeVisible();
 });
 
-test("a late answer to giving a pair back does not hide the next one", async ({ page, context, shop }) => {
+test("a late response to a release does not hide the next reservation", async ({ page, context, shop }) => {
   await shop.createDrop({ name: "Court 76", totalStock: 3 });
   await open(page);
   await signIn(page, "kim");
@@ -130,23 +133,23 @@ test("a late answer to giving a pair back does not hide the next one", async ({ 
   const other = await context.newPage();
   await open(other);
   await expect(card(other, "Court 76").getByRole("timer")).toBeVisible();
-  let answer = () => {};
-  const mayAnswer = new Promise<void>((resolve) => (answer = resolve));
+  let respond = () => {};
+  const mayRespond = new Promise<void>((resolve) => (respond = resolve));
   await page.route("**/rpc/release", async (route) => {
     const response = await route.fetch();
-    await mayAnswer;
+    await mayRespond;
     await route.fulfill({ response });
   });
   await card(page, "Court 76").getByRole("button", { name: "Give it back" }).click();
   await card(other, "Court 76").getByRole("button", { name: "Reserve" }).click();
   await expect(card(other, "Court 76").getByRole("timer")).toBeVisible();
   await expect(card(page, "Court 76").getByRole("timer")).toBeVisible();
-  answer();
+  respond();
   await expect(toast(page, "You gave the pair back.")).toBeVisible();
   await expect(card(page, "Court 76").getByRole("button", { name: "Complete purchase" })).toBeEnabled();
 });
 
-test("someone else's reservation never clears mine", async ({ page, shop }) => {
+test("another user's release does not end the visitor's own reservation", async ({ page, shop }) => {
   const drop = await shop.createDrop({ name: "High Rise", totalStock: 5 });
   await open(page);
   await signIn(page, "frank");
@@ -155,12 +158,12 @@ test("someone else's reservation never clears mine", async ({ page, shop }) => {
   const customer = await shop.customer("grace");
   await customer.reserve(drop);
   await expect(card(page, "High Rise").getByText("2 reserved right now")).toBeVisible();
-  await customer.giveBack(drop);
+  await customer.release(drop);
   await expect(card(page, "High Rise").getByText("1 reserved right now")).toBeVisible();
   await expect(card(page, "High Rise").getByRole("button", { name: "Complete purchase" })).toBeVisible();
 });
 
-test("sizes have stock of their own, and one that sells out is struck through but stays", async ({ page, shop }) => {
+test("each size has its own stock, and a sold-out size stays visible but disabled", async ({ page, shop }) => {
   const drop = await shop.createDrop({
     name: "Ridge Trail",
     sizes: [

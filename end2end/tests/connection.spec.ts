@@ -1,6 +1,10 @@
 import { card, connection, expect, open, signIn, test } from "./shop";
 
-test("the page says when it is cut off, and is right again when it is back", async ({ page, shop, complaints }) => {
+test("the page shows that it is disconnected, and is current again after reconnecting", async ({
+  page,
+  shop,
+  consoleErrors,
+}) => {
   const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   await open(page);
   await shop.kill();
@@ -9,10 +13,15 @@ test("the page says when it is cut off, and is right again when it is back", asy
   await (await shop.customer("alice")).reserve(drop);
   await expect(connection(page)).toHaveText("Live");
   await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible();
-  complaints.length = 0; // the browser reports each attempt to reach a server that is not there
+  consoleErrors.length = 0; // the browser reports each failed attempt to reconnect
 });
 
-test("a device without a network is offline, and catches up", async ({ page, context, shop, complaints }) => {
+test("a page without a network shows Offline, and catches up when the network is back", async ({
+  page,
+  context,
+  shop,
+  consoleErrors,
+}) => {
   const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   await open(page);
   await context.setOffline(true);
@@ -21,18 +30,18 @@ test("a device without a network is offline, and catches up", async ({ page, con
   await context.setOffline(false);
   await expect(connection(page)).toHaveText("Live");
   await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible();
-  complaints.length = 0; // the browser reports each attempt to leave a device that is offline
+  consoleErrors.length = 0; // the browser reports each attempt to connect while offline
 });
 
-test("a line that fell silent without a word is replaced", async ({ page, shop }) => {
+test("a socket that goes silent without closing is replaced", async ({ page, shop }) => {
   const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   let opened = 0;
   let silent = false;
   await page.clock.install();
-  await page.routeWebSocket("**/ws", (line) => {
+  await page.routeWebSocket("**/ws", (socket) => {
     const isFirst = ++opened === 1;
-    line.connectToServer().onMessage((message) => {
-      if (!(isFirst && silent)) line.send(message);
+    socket.connectToServer().onMessage((message) => {
+      if (!(isFirst && silent)) socket.send(message);
     });
   });
   await open(page);
@@ -45,7 +54,12 @@ test("a line that fell silent without a word is replaced", async ({ page, shop }
   expect(opened).toBe(2);
 });
 
-test("a click that cannot reach the server says so, and can be repeated", async ({ page, context, shop, complaints }) => {
+test("a click that cannot reach the server shows an error, and can be repeated", async ({
+  page,
+  context,
+  shop,
+  consoleErrors,
+}) => {
   await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   await open(page);
   await signIn(page, "carol");
@@ -56,10 +70,10 @@ test("a click that cannot reach the server says so, and can be repeated", async 
   await context.setOffline(false);
   await volt.getByRole("button", { name: "Reserve" }).click();
   await expect(volt.getByRole("button", { name: "Complete purchase" })).toBeVisible();
-  complaints.length = 0; // as above
+  consoleErrors.length = 0; // the browser reports each attempt to connect while offline
 });
 
-test("an answer that is lost does not cost a second pair", async ({ page, shop, complaints }) => {
+test("a lost response does not reserve a second pair", async ({ page, shop, consoleErrors }) => {
   await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   await open(page);
   await signIn(page, "dave");
@@ -69,13 +83,13 @@ test("an answer that is lost does not cost a second pair", async ({ page, shop, 
     await route.abort("connectionreset");
   }, { times: 1 });
   await volt.getByRole("button", { name: "Reserve" }).click();
-  // The reservation's own frame tells what the answer did not.
+  // The `reservation` event on the socket brings what the lost response contained.
   await expect(volt.getByRole("button", { name: "Complete purchase" })).toBeVisible();
   await expect(volt.getByText("9 of 10 left")).toBeVisible();
-  complaints.length = 0; // the browser reports the broken connection
+  consoleErrors.length = 0; // the browser reports the broken connection
 });
 
-test("going from page to page keeps the socket", async ({ page, shop }) => {
+test("navigation between pages keeps the socket open", async ({ page, shop }) => {
   const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   const sockets: string[] = [];
   page.on("websocket", (socket) => sockets.push(socket.url()));

@@ -1,6 +1,6 @@
 import { card, expect, open, signIn, test } from "./shop";
 
-test("the name stays with this browser: over a reload, and after signing out", async ({ page, shop }) => {
+test("a browser keeps its username across a reload and can sign in again after signing out", async ({ page, shop }) => {
   await shop.createDrop({ name: "Volt Runner" });
   await open(page);
   await signIn(page, "Zoë");
@@ -15,7 +15,11 @@ test("the name stays with this browser: over a reload, and after signing out", a
   await signIn(page, "Zoë");
 });
 
-test("a taken name says so and what to do, and no second browser becomes alice", async ({ page, newVisitor, complaints }) => {
+test("a username that another browser claimed is refused with advice, and another one is accepted", async ({
+  page,
+  newVisitor,
+  consoleErrors,
+}) => {
   await open(page);
   await signIn(page, "alice");
   const other = await (await newVisitor()).newPage();
@@ -30,10 +34,10 @@ test("a taken name says so and what to do, and no second browser becomes alice",
   await dialog.getByLabel("Username").fill("malice");
   await dialog.getByLabel("Username").press("Enter");
   await expect(other.getByRole("banner").getByText("malice")).toBeVisible();
-  expect(complaints.splice(0)).toEqual([expect.stringContaining("409")]);
+  expect(consoleErrors.splice(0)).toEqual([expect.stringContaining("409")]);
 });
 
-test("signing in and out is for every tab of the browser", async ({ context, shop }) => {
+test("signing in or out applies to every tab of the browser", async ({ context, shop }) => {
   const drop = await shop.createDrop({ name: "Volt Runner" });
   const [first, second] = [await context.newPage(), await context.newPage()];
   await open(first);
@@ -47,7 +51,7 @@ test("signing in and out is for every tab of the browser", async ({ context, sho
   await expect(card(first, "Volt Runner").getByRole("button", { name: "Sign in to reserve" })).toBeVisible();
 });
 
-test("the prompt keeps the page visible behind it, and closes without an answer", async ({ page, shop }) => {
+test("the sign-in dialog leaves the page visible, and Escape closes it", async ({ page, shop }) => {
   await shop.createDrop({ name: "Volt Runner" });
   await open(page);
   await card(page, "Volt Runner").getByRole("button", { name: "Sign in to reserve" }).click();
@@ -59,7 +63,7 @@ test("the prompt keeps the page visible behind it, and closes without an answer"
   await expect(card(page, "Volt Runner").getByRole("button", { name: "Sign in to reserve" })).toBeFocused();
 });
 
-test("everything works from the keyboard, and focus is never lost", async ({ page, shop }) => {
+test("signing in, reserving and purchasing work from the keyboard, and focus is never lost", async ({ page, shop }) => {
   await shop.createDrop({
     name: "Ridge Trail",
     sizes: [

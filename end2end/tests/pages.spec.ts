@@ -1,6 +1,6 @@
 import { card, expect, open, signIn, test } from "./shop";
 
-test("a drop's page has a title, a description and a picture for those who get its link", async ({ page, shop }) => {
+test("a drop's page has a title, a description and a picture for link previews", async ({ page, shop }) => {
   const drop = await shop.createDrop({ name: "Volt Runner" });
   const response = await page.goto(`/drops/${drop}`);
   expect(response?.status()).toBe(200);
@@ -14,7 +14,7 @@ test("a drop's page has a title, a description and a picture for those who get i
   expect(picture.headers()["content-type"]).toBe("image/png");
 });
 
-test("a drop's page lists purchasers, more than the card, as they buy", async ({ page, shop }) => {
+test("a drop's page lists more purchasers than its card, and adds new ones live", async ({ page, shop }) => {
   const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
   const buy = async (name: string) => {
     const customer = await shop.customer(name);
@@ -29,7 +29,7 @@ test("a drop's page lists purchasers, more than the card, as they buy", async ({
   await expect(list.getByRole("listitem")).toHaveText([/^eve · just now/, /^dan/, /^cat/, /^ben/, /^ann/]);
 });
 
-test("addresses that lead nowhere are a 404 page with a way back", async ({ page, complaints }) => {
+test("an unknown address is a 404 page with a link back to the drops", async ({ page, consoleErrors }) => {
   for (const path of ["/nowhere", "/drops/999", "/drops/none"]) {
     const response = await page.goto(path);
     expect(response?.status(), path).toBe(404);
@@ -37,10 +37,10 @@ test("addresses that lead nowhere are a 404 page with a way back", async ({ page
   }
   await page.getByRole("link", { name: "To the drops", exact: true }).click();
   await expect(page).toHaveURL("/");
-  complaints.length = 0; // the browser reports each 404
+  consoleErrors.length = 0; // the browser reports each 404
 });
 
-test("pages need no inline style and no script that they don't vouch for; assets are kept for good", async ({
+test("inline styles and scripts without a nonce are forbidden, and assets are immutable", async ({
   page,
   shop,
 }) => {
@@ -70,7 +70,7 @@ for (const [device, viewport] of Object.entries({
   tablet: { width: 820, height: 1180 },
   desktop: { width: 1920, height: 1080 },
 })) {
-  test(`on a ${device} nothing sticks out, and a pair is bought by touch`, async ({ shop, newVisitor }) => {
+  test(`on a ${device} nothing overflows, and a pair can be bought by touch`, async ({ shop, newVisitor }) => {
     const labels = ["US 7", "US 8", "US 8.5", "US 9", "US 9.5", "US 10", "US 11", "US 12"];
     await shop.createDrop({ name: "Volt Runner", sizes: labels.map((label) => ({ label, stock: 3 })), limitPerUser: 1 });
     await shop.createDrop({ name: "A name as long as names of limited editions tend to become", priceCents: 1_234_567 });

@@ -9,7 +9,7 @@ import pg from "pg";
 const BINARY = fileURLToPath(new URL("../../target/release/sneakdrop", import.meta.url));
 const ADMIN_TOKEN = "end-to-end-admin-token";
 
-/** A drop as the admin API takes it; `opensInSeconds` counts from the server's now. */
+/** The body of `POST /api/drops`. */
 export interface NewDrop {
   name: string;
   priceCents?: number;
@@ -21,7 +21,7 @@ export interface NewDrop {
   endsAt?: string;
 }
 
-/** A server of the release build on a database of its own. */
+/** A server process of the release build, with its own database. */
 export class Shop {
   private process?: ChildProcess;
   private port = 0;
@@ -42,7 +42,7 @@ export class Shop {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Starts the server, on the same port as before if there was one. */
+  /** Starts the server; after a restart it has the same port. */
   async start(): Promise<void> {
     const database = new URL(process.env.DATABASE_URL!);
     database.pathname = `/${this.database}`;
@@ -57,9 +57,9 @@ export class Shop {
       },
       stdio: ["ignore", "ignore", "pipe"],
     });
-    const said: string[] = [];
+    const log: string[] = [];
     for await (const line of createInterface({ input: this.process.stderr! })) {
-      said.push(line);
+      log.push(line);
       const port = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
       if (port) {
         this.port = Number(port);
@@ -67,10 +67,10 @@ export class Shop {
         return;
       }
     }
-    throw new Error(`the server did not start:\n${said.join("\n")}`);
+    throw new Error(`the server did not start:\n${log.join("\n")}`);
   }
 
-  /** Stops the server as a crash would. */
+  /** Kills the server, as a crash would. */
   async kill(): Promise<void> {
     const process = this.process!;
     if (process.exitCode === null && process.signalCode === null) {
@@ -89,14 +89,14 @@ export class Shop {
   async createDrop(drop: NewDrop): Promise<number> {
     const stock = drop.sizes ? {} : { totalStock: drop.totalStock ?? 10 };
     const body = { priceCents: 19_900, imageUrl: "/shoes/volt-runner.svg", ...stock, ...drop };
-    const answer = (await this.call("POST", "/api/drops", body, ADMIN_TOKEN)) as { drop: { id: number } };
-    return answer.drop.id;
+    const { drop: created } = (await this.call("POST", "/api/drops", body, ADMIN_TOKEN)) as { drop: { id: number } };
+    return created.id;
   }
 
-  /** Someone else, who uses the API. */
+  /** Claims a username for a customer who uses the REST API. */
   async customer(username: string): Promise<Customer> {
-    const answer = (await this.call("POST", "/api/users/get-or-create", { username })) as { token: string };
-    return new Customer(this, answer.token);
+    const { token } = (await this.call("POST", "/api/users/get-or-create", { username })) as { token: string };
+    return new Customer(this, token);
   }
 
   async call(method: string, path: string, body?: unknown, token?: string): Promise<unknown> {
@@ -112,7 +112,7 @@ export class Shop {
   }
 }
 
-/** A person without a browser. */
+/** A user who acts through the REST API, without a browser. */
 export class Customer {
   constructor(
     private readonly shop: Shop,
@@ -127,11 +127,12 @@ export class Customer {
     return this.shop.call("POST", `/api/drops/${dropId}/purchase`, {}, this.token);
   }
 
-  giveBack(dropId: number) {
+  release(dropId: number) {
     return this.shop.call("DELETE", `/api/drops/${dropId}/reservation`, undefined, this.token);
   }
 }
 
+/** Runs SQL on the database that DATABASE_URL names. */
 async function maintenance(sql: string): Promise<void> {
   const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
   await client.connect();
@@ -143,13 +144,12 @@ async function maintenance(sql: string): Promise<void> {
 }
 
 interface Fixtures {
-  /** How long reservations last in this test's shop. */
   ttlSeconds: number;
   shop: Shop;
-  /** Opens a browser of its own: another person, or another device. */
+  /** Opens a separate browser context: another person, or another device. */
   newVisitor: (options?: Parameters<import("@playwright/test").Browser["newContext"]>[0]) => Promise<BrowserContext>;
-  /** What browsers complained about; a test that expects complaints empties it. */
-  complaints: string[];
+  /** Errors and warnings of every console. A test fails if any are left at its end; one that expects them clears it. */
+  consoleErrors: string[];
 }
 
 export const test = base.extend<Fixtures>({
@@ -161,25 +161,25 @@ export const test = base.extend<Fixtures>({
     await shop.close();
   },
 
-  complaints: async ({}, use) => {
-    const complaints: string[] = [];
-    await use(complaints);
-    expect(complaints, "the console stays free of errors").toEqual([]);
+  consoleErrors: async ({}, use) => {
+    const consoleErrors: string[] = [];
+    await use(consoleErrors);
+    expect(consoleErrors, "the console has no errors or warnings").toEqual([]);
   },
 
   baseURL: async ({ shop }, use) => use(shop.url),
 
-  context: async ({ context, complaints }, use) => {
-    listen(context, complaints);
+  context: async ({ context, consoleErrors }, use) => {
+    collectConsoleErrors(context, consoleErrors);
     await use(context);
   },
 
-  newVisitor: async ({ browser, shop, complaints }, use) => {
+  newVisitor: async ({ browser, shop, consoleErrors }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (options) => {
       const context = await browser.newContext({ baseURL: shop.url, ...options });
       contexts.push(context);
-      listen(context, complaints);
+      collectConsoleErrors(context, consoleErrors);
       return context;
     });
     await Promise.all(contexts.map((context) => context.close()));
@@ -188,23 +188,23 @@ export const test = base.extend<Fixtures>({
 
 export { expect };
 
-function listen(context: BrowserContext, complaints: string[]): void {
+function collectConsoleErrors(context: BrowserContext, consoleErrors: string[]): void {
   context.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") {
-      complaints.push(`${message.type()}: ${message.text()}`);
+      consoleErrors.push(`${message.type()}: ${message.text()}`);
     }
   });
-  context.on("weberror", (error) => complaints.push(`uncaught: ${error.error().message}`));
+  context.on("weberror", (error) => consoleErrors.push(`uncaught: ${error.error().message}`));
 }
 
-/** Opens a page and waits until it answers in place. */
+/** Opens a page and waits until it is hydrated and connected. */
 export async function open(page: Page, path = "/"): Promise<void> {
   await page.goto(path);
-  await hydrated(page);
+  await waitForHydration(page);
   await expect(connection(page)).toHaveText("Live");
 }
 
-export async function hydrated(page: Page): Promise<void> {
+export async function waitForHydration(page: Page): Promise<void> {
   await expect(page.locator("html")).toHaveAttribute("data-hydrated", "");
 }
 

@@ -2,10 +2,14 @@ import { card, expect, open, signIn, test, toast } from "./shop";
 
 const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
 
-test.describe("with reservations of four seconds", () => {
+test.describe("with a reservation time of four seconds", () => {
   test.use({ ttlSeconds: 4 });
 
-  test("a reservation that lapses goes back to everybody, and its holder is told", async ({ page, shop, newVisitor }) => {
+  test("an expired reservation returns its pair for everyone, and its holder is notified", async ({
+    page,
+    shop,
+    newVisitor,
+  }) => {
     await shop.createDrop({ name: "Halo Air", totalStock: 2 });
     const other = await (await newVisitor()).newPage();
     await open(page);
@@ -22,7 +26,7 @@ test.describe("with reservations of four seconds", () => {
     }
   });
 
-  test("at zero the card returns to Reserve without waiting for the server", async ({ page, shop, complaints }) => {
+  test("at zero the card offers Reserve again without waiting for the server", async ({ page, shop, consoleErrors }) => {
     await shop.createDrop({ name: "Halo Air" });
     await open(page);
     await signIn(page, "bob");
@@ -33,15 +37,14 @@ test.describe("with reservations of four seconds", () => {
     await expect(card(page, "Halo Air").getByRole("timer")).toBeHidden();
     await shop.start();
     await expect(card(page, "Halo Air").getByText("10 of 10 left")).toBeVisible();
-    // The browser reports each attempt to reach a server that is not there.
-    complaints.length = 0;
+    consoleErrors.length = 0; // the browser reports each failed attempt to reconnect
   });
 });
 
-test.describe("with reservations of twelve seconds", () => {
+test.describe("with a reservation time of twelve seconds", () => {
   test.use({ ttlSeconds: 12 });
 
-  test("the last ten seconds are unmistakable, and said once", async ({ page, shop }) => {
+  test("the last ten seconds have another colour, and are announced", async ({ page, shop }) => {
     await shop.createDrop({ name: "Halo Air" });
     await open(page);
     await signIn(page, "carol");
@@ -49,14 +52,14 @@ test.describe("with reservations of twelve seconds", () => {
     await halo.getByRole("button", { name: "Reserve" }).click();
     await expect(halo.getByRole("timer")).toHaveText("0:12");
     await expect(halo.getByText("10 seconds left")).toHaveCount(0);
-    const calm = await halo.getByRole("timer").evaluate((timer) => getComputedStyle(timer).color);
+    const usualColour = await halo.getByRole("timer").evaluate((timer) => getComputedStyle(timer).color);
     await expect(halo.getByText("10 seconds left")).toHaveAttribute("aria-live", "polite");
     await expect(halo.getByRole("timer")).toHaveText("0:09");
-    expect(await halo.getByRole("timer").evaluate((timer) => getComputedStyle(timer).color)).not.toBe(calm);
+    expect(await halo.getByRole("timer").evaluate((timer) => getComputedStyle(timer).color)).not.toBe(usualColour);
   });
 });
 
-test("a drop opens by itself", async ({ page, shop }) => {
+test("a drop opens without a reload", async ({ page, shop }) => {
   await shop.createDrop({ name: "Ridge Trail", startsAt: inSeconds(5) });
   await open(page);
   await signIn(page, "dave");
@@ -69,7 +72,7 @@ test("a drop opens by itself", async ({ page, shop }) => {
   await expect(live.getByRole("button", { name: "Complete purchase" })).toBeVisible();
 });
 
-test("a drop ends by itself, and a drop that is created appears by itself", async ({ page, shop }) => {
+test("a new drop appears, and a drop ends, without a reload", async ({ page, shop }) => {
   await open(page);
   await expect(page.getByText("Nothing is live right now.")).toBeVisible();
   await shop.createDrop({ name: "Pace Retro", endsAt: inSeconds(4) });
@@ -78,8 +81,8 @@ test("a drop ends by itself, and a drop that is created appears by itself", asyn
   await expect(over.getByText("Ended", { exact: true })).toBeVisible();
 });
 
-for (const [skew, hours] of Object.entries({ ahead: 5, behind: -5 })) {
-  test(`the countdown is right on a device whose clock is hours ${skew}`, async ({ page, shop }) => {
+for (const [direction, hours] of Object.entries({ ahead: 5, behind: -5 })) {
+  test(`the countdown is right on a device whose clock is five hours ${direction}`, async ({ page, shop }) => {
     await page.addInitScript((milliseconds) => {
       const RealDate = Date;
       const now = () => RealDate.now() + milliseconds;

@@ -1,19 +1,22 @@
 import { card, expect, signIn, test } from "./shop";
 
-// Plain forms, answered with a page: with scripts off altogether, and with only the module out of reach.
-for (const [how, javaScriptEnabled] of Object.entries({ "scripts off": false, "the module blocked": true })) {
-  test.describe(`with ${how}`, () => {
+// Plain forms that the server answers with a page.
+for (const [condition, javaScriptEnabled] of Object.entries({
+  "JavaScript disabled": false,
+  "the WebAssembly module blocked": true,
+})) {
+  test.describe(`with ${condition}`, () => {
     test.use({ javaScriptEnabled });
 
     test.beforeEach(async ({ context }) => {
       await context.route("**/*.wasm", (route) => route.abort());
     });
 
-    test.afterEach(({ complaints }) => {
-      complaints.length = 0; // the browser reports the module that it could not load
+    test.afterEach(({ consoleErrors }) => {
+      consoleErrors.length = 0; // the browser reports that it could not load the module
     });
 
-    test("sign in, reserve, give back and purchase work", async ({ page, shop }) => {
+    test("signing in, reserving, releasing and purchasing work", async ({ page, shop }) => {
       await shop.createDrop({ name: "Volt Runner", totalStock: 3 });
       await page.goto("/");
       await signIn(page, "alice");
@@ -32,7 +35,7 @@ for (const [how, javaScriptEnabled] of Object.entries({ "scripts off": false, "t
       await expect(page.getByText("Sign in to see what you bought.")).toBeVisible();
     });
 
-    test("a refusal is on the page that comes back, and gone after the next success", async ({ page, shop }) => {
+    test("the next page shows why a form was refused, and a success clears it", async ({ page, shop }) => {
       const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 1 });
       await (await shop.customer("bob")).reserve(drop);
       await shop.createDrop({ name: "Court 76", sizes: [{ label: "S", stock: 1 }, { label: "M", stock: 1 }] });
@@ -41,7 +44,7 @@ for (const [how, javaScriptEnabled] of Object.entries({ "scripts off": false, "t
       await page.goto("/");
       const court = card(page, "Court 76");
       await court.getByRole("radio", { name: "S, 1 left" }).check();
-      await (await shop.customer("dave")).reserve(await newest(shop), "S");
+      await (await shop.customer("dave")).reserve(await newestDrop(shop), "S");
       await court.getByRole("button", { name: "Reserve" }).click();
       await expect(page.getByRole("alert")).toHaveText("The last pair just went. Another may come back.");
       await court.getByRole("radio", { name: "M, 1 left" }).check();
@@ -52,7 +55,7 @@ for (const [how, javaScriptEnabled] of Object.entries({ "scripts off": false, "t
   });
 }
 
-async function newest(shop: import("./shop").Shop): Promise<number> {
+async function newestDrop(shop: import("./shop").Shop): Promise<number> {
   const { drops } = (await shop.call("GET", "/api/drops")) as { drops: { id: number }[] };
   return Math.max(...drops.map((drop) => drop.id));
 }
