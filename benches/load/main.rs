@@ -21,6 +21,8 @@ mod pages;
 mod processes;
 mod report;
 mod server;
+#[path = "../../tests/support/server_process.rs"]
+mod server_process;
 mod websocket;
 
 use comparisons::COMPARISONS;

@@ -79,7 +79,7 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
             ends_at: None,
             sizes: sizes.collect(),
         };
-        inventory::insert(&mut *transaction, new).await.map_err(fault)?;
+        inventory::insert(&mut transaction, new).await.map_err(fault)?;
     }
     transaction.commit().await.map_err(fault)?;
     transaction.put_back();

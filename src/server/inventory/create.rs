@@ -40,7 +40,7 @@ pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop
     let state = state.clone();
     uncancelled(async move {
         let mut transaction = PoolGuard::begin(&state.pool).await.map_err(fault)?;
-        let drop = insert(&mut *transaction, new).await.map_err(fault)?;
+        let drop = insert(&mut transaction, new).await.map_err(fault)?;
         transaction.commit().await.map_err(commit_fault)?;
         transaction.put_back();
         state.catalog.insert(drop.clone());

@@ -279,7 +279,7 @@ impl LockedDrop {
 
     /// The connection that the transaction runs on.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
-        &mut *self.transaction
+        &mut self.transaction
     }
 
     /// Writes what was noted, commits it, and publishes it after the COMMIT. One that is dropped instead rolls back, and takes
