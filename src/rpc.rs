@@ -11,10 +11,10 @@ use leptos::prelude::*;
 /// Claims a username for this browser, or signs in with one that this browser has claimed before.
 #[server(prefix = "/rpc", endpoint = "sign_in")]
 pub async fn sign_in(username: String) -> Result<Visitor, DropError> {
-    use crate::server::{accounts, pages};
-    let request = pages::request()?;
+    use crate::server::{auth::accounts, http::context};
+    let request = context::request()?;
     let account = accounts::get_or_create(&request.state, &request.caller, &username).await?;
-    if !account.is_callers {
+    if !account.is_claimed_by_caller {
         return Err(DropError::UsernameTaken);
     }
     let visitor = accounts::visitor(&request.state.pool, account.user).await?;
@@ -25,7 +25,7 @@ pub async fn sign_in(username: String) -> Result<Visitor, DropError> {
 /// Signs out. The username stays claimed by this browser.
 #[server(prefix = "/rpc", endpoint = "sign_out")]
 pub async fn sign_out() -> Result<(), DropError> {
-    let request = crate::server::pages::request()?;
+    let request = crate::server::http::context::request()?;
     request.set_cookies([request.caller.sign_out_cookie()]);
     Ok(())
 }
@@ -37,33 +37,33 @@ pub async fn reserve(
     /// The size's label; required if the drop has several.
     size: Option<String>,
 ) -> Result<Reservation, DropError> {
-    use crate::server::{inventory, pages};
-    let request = pages::request()?;
+    use crate::server::{http::context, inventory};
+    let request = context::request()?;
     let user_id = request.caller.require_user()?.id;
-    Ok(inventory::reserve(&request.state, user_id, drop_id, size).await?.reservation)
+    Ok(inventory::reserve(&request.state.inventory, user_id, drop_id, size).await?.reservation)
 }
 
 /// Purchases the pair that the visitor holds.
 #[server(prefix = "/rpc", endpoint = "purchase")]
 pub async fn purchase(drop_id: i64) -> Result<domain::Purchase, DropError> {
-    use crate::server::{inventory, pages};
-    let request = pages::request()?;
+    use crate::server::{http::context, inventory};
+    let request = context::request()?;
     let user_id = request.caller.require_user()?.id;
-    Ok(inventory::purchase(&request.state, user_id, inventory::Target::Drop(drop_id)).await?.purchase)
+    Ok(inventory::purchase(&request.state.inventory, user_id, inventory::Target::Drop(drop_id)).await?.purchase)
 }
 
 /// Releases the pair that the visitor holds; returns its reservation.
 #[server(prefix = "/rpc", endpoint = "release")]
 pub async fn release(drop_id: i64) -> Result<Reservation, DropError> {
-    use crate::server::{inventory, pages};
-    let request = pages::request()?;
+    use crate::server::{http::context, inventory};
+    let request = context::request()?;
     let user_id = request.caller.require_user()?.id;
-    Ok(inventory::release(&request.state, user_id, drop_id).await?.reservation)
+    Ok(inventory::release(&request.state.inventory, user_id, drop_id).await?.reservation)
 }
 
 /// The newest purchasers of a drop, at most [`LISTED_PURCHASERS`](domain::LISTED_PURCHASERS), for its own page.
 #[server(prefix = "/rpc", endpoint = "purchasers")]
 pub async fn purchasers(drop_id: i64) -> Result<Vec<Purchaser>, DropError> {
-    use crate::{domain::error::Missing, server::pages};
-    pages::request()?.state.catalog.purchasers(drop_id).ok_or(DropError::NotFound(Missing::Drop))
+    use crate::{domain::error::Missing, server::http::context};
+    context::request()?.state.catalog.purchasers(drop_id).ok_or(DropError::NotFound(Missing::Drop))
 }

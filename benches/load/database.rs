@@ -2,7 +2,7 @@
 
 use sneakdrop::{
     domain::User,
-    server::session::{SessionKey, token},
+    server::auth::session::{SessionKey, token},
 };
 use sqlx::{
     PgPool,

@@ -4,16 +4,15 @@ use super::inventory::Strategy;
 use sqlx::postgres::PgConnectOptions;
 use std::{env, fmt, net::SocketAddr, str::FromStr, time::Duration};
 
-/// What the process was told from outside.
+/// The configuration of a node.
 #[derive(Clone)]
 pub struct Config {
-    /// Where PostgreSQL is.
     pub database: PgConnectOptions,
     /// Where to listen. Loopback unless `LISTEN_HOST` names another address; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How long a reservation holds its pair.
     pub reservation_ttl: Duration,
-    /// The longest a lapsed reservation may linger when its own timer was missed.
+    /// The longest that a reservation may stay active after it expired, if the timer does not know of it.
     pub expiry_interval: Duration,
     /// The bearer token of the shop's other services; without one, nobody is admin.
     pub admin_token: Option<String>,
@@ -21,7 +20,6 @@ pub struct Config {
     pub session_key: Vec<u8>,
     /// Insert sample users and drops when there are no drops.
     pub seed: bool,
-    /// How requests share transactions.
     pub strategy: Strategy,
 }
 
@@ -33,7 +31,7 @@ impl Config {
             Err(error) if !error.not_found() => return Err(ConfigError(format!(".env: {error}"))),
             _ => {}
         }
-        let (mut seed, mut strategy) = (false, Strategy::Combined);
+        let (mut seed, mut strategy) = (false, Strategy::Batched);
         for argument in env::args().skip(1) {
             match argument.as_str() {
                 "--seed" => seed = true,

@@ -1,16 +1,51 @@
-//! Sample users and drops, so that a new shop has something on its shelves.
+//! Sample users and drops for a new shop.
 
 use super::{
-    AppState, accounts,
-    database::{PoolGuard, fault},
+    auth::{accounts, caller::Caller},
+    database::{error::fault, guard::PoolGuard},
     inventory::{self, NewDrop, NewSize},
-    session::Caller,
+    state::AppState,
 };
 use crate::domain::error::DropError;
 use chrono::TimeDelta;
 
-/// The pictures in `public/shoes`, and what is special about each drop.
-const SHELF: [Sample; 8] = [
+/// Inserts the sample data unless there are drops. Of several nodes that start at the same time, one does it.
+pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
+    let mut transaction = PoolGuard::begin(&state.pool).await.map_err(fault)?;
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('sneakdrop seed'))")
+        .execute(&mut *transaction)
+        .await
+        .map_err(fault)?;
+    state.catalog.reconcile(&state.pool, &state.clock).await?;
+    if !state.catalog.drops().is_empty() {
+        return Ok(());
+    }
+    for username in ["ada", "linus", "grace"] {
+        accounts::get_or_create(state, &Caller::default(), username).await?;
+    }
+    for sample in &SAMPLES {
+        let sizes = sample.sizes.iter().map(|(label, stock)| NewSize { label: (*label).into(), stock: *stock });
+        let opens_in = TimeDelta::minutes(sample.opens_in_minutes);
+        let new = NewDrop {
+            name: sample.name.into(),
+            price_cents: sample.price_cents,
+            image_url: Some(format!("/shoes/{}.svg", sample.art)),
+            limit_per_user: sample.limit,
+            starts_at: Some(state.clock.now() + opens_in),
+            ends_at: None,
+            sizes: sizes.collect(),
+        };
+        inventory::insert(&mut transaction, new).await.map_err(fault)?;
+    }
+    transaction.commit().await.map_err(fault)?;
+    transaction.put_back();
+    state.catalog.reconcile(&state.pool, &state.clock).await?;
+    tracing::info!(drops = SAMPLES.len(), "sample data inserted");
+    Ok(())
+}
+
+/// The pictures are in `public/shoes`.
+const SAMPLES: [Sample; 8] = [
     Sample { opens_in_minutes: 0, limit: Some(1), ..Sample::new("Volt Runner", "volt-runner", 19_900, US_SIZES) },
     Sample { opens_in_minutes: 0, limit: None, ..Sample::new("Court 76", "court-76", 12_900, &[("One size", 100)]) },
     Sample { opens_in_minutes: 0, limit: Some(2), ..Sample::new("High Rise", "high-rise", 24_900, US_SIZES) },
@@ -51,39 +86,4 @@ impl Sample {
     ) -> Self {
         Self { name, art, price_cents, sizes, limit: None, opens_in_minutes: 0 }
     }
-}
-
-/// Fills an empty shop; one that has drops is left alone. Of several nodes that start at once, one does it.
-pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
-    let mut transaction = PoolGuard::begin(&state.pool).await.map_err(fault)?;
-    sqlx::query!("select pg_advisory_xact_lock(hashtext('sneakdrop seed'))")
-        .execute(&mut *transaction)
-        .await
-        .map_err(fault)?;
-    state.catalog.reconcile(&state.pool).await?;
-    if !state.catalog.drops().is_empty() {
-        return Ok(());
-    }
-    for username in ["ada", "linus", "grace"] {
-        accounts::get_or_create(state, &Caller::default(), username).await?;
-    }
-    for sample in &SHELF {
-        let sizes = sample.sizes.iter().map(|(label, stock)| NewSize { label: (*label).into(), stock: *stock });
-        let opens_in = TimeDelta::minutes(sample.opens_in_minutes);
-        let new = NewDrop {
-            name: sample.name.into(),
-            price_cents: sample.price_cents,
-            image_url: Some(format!("/shoes/{}.svg", sample.art)),
-            limit_per_user: sample.limit,
-            starts_at: Some(state.catalog.now() + opens_in),
-            ends_at: None,
-            sizes: sizes.collect(),
-        };
-        inventory::insert(&mut transaction, new).await.map_err(fault)?;
-    }
-    transaction.commit().await.map_err(fault)?;
-    transaction.put_back();
-    state.catalog.reconcile(&state.pool).await?;
-    tracing::info!(drops = SHELF.len(), "sample data inserted");
-    Ok(())
 }

@@ -2,7 +2,13 @@
 //! `people.rs`.
 
 use super::{ADMIN_TOKEN, Api, Proxy, assert_invariants, shown_stock, stored_stock, until};
-use sneakdrop::server::{AppState, config::Config, database, inventory::Strategy, serve};
+use sneakdrop::server::{
+    config::Config,
+    database,
+    inventory::{PREPARED, Strategy},
+    jobs, serve,
+    state::AppState,
+};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 use tokio::{
@@ -91,14 +97,14 @@ impl Node {
             admin_token: Some(ADMIN_TOKEN.into()),
             session_key: SESSION_KEY.into(),
             seed: false,
-            strategy: Strategy::Combined,
+            strategy: Strategy::Batched,
         };
         let (started_sender, started) = oneshot::channel();
         let server = runtime.spawn(async move {
-            let (listen, pool) = (config.listen, database::pool(config.database.clone()));
+            let (listen, pool) = (config.listen, database::pool(config.database.clone(), PREPARED));
             let state = AppState::load(config, pool.clone()).await.expect("the catalog can be loaded");
             if settings.has_jobs {
-                state.spawn_jobs();
+                jobs::spawn(&state);
             }
             let listener = TcpListener::bind(listen).await.expect("a free port");
             let address = listener.local_addr().expect("a bound listener has an address");
@@ -143,18 +149,18 @@ impl Node {
 
     /// Compares the catalog with the database now, as the job does twice a second.
     pub(crate) async fn reconcile_now(&self) {
-        self.state.catalog.reconcile(&self.db).await.expect("the database is available");
+        self.state.catalog.reconcile(&self.db, &self.state.clock).await.expect("the database is available");
     }
 
     /// Whether the node would refuse this reservation as sold out without a query.
     pub(crate) fn refuses_from_memory(&self, user_id: i64, drop_id: i64, size: Option<&str>) -> bool {
-        self.state.catalog.is_sold_out_for(user_id, drop_id, size)
+        self.state.inventory.is_sold_out_for(user_id, drop_id, size)
     }
 
     /// Waits until this many commands are queued behind the batches that are being committed.
     pub(crate) async fn until_queued(&self, commands: usize) {
         let what = format!("{commands} commands are queued");
-        until(&what, async || (self.state.combiner.waiting() == commands).then_some(())).await;
+        until(&what, async || (self.state.inventory.waiting_callers() == commands).then_some(())).await;
     }
 
     /// How many jobs and WebSocket connections are running.

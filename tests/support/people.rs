@@ -3,7 +3,7 @@
 use super::SESSION_KEY;
 use sneakdrop::{
     domain::User,
-    server::session::{self, SessionKey},
+    server::auth::session::{self, SessionKey},
 };
 use sqlx::PgPool;
 

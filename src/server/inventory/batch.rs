@@ -1,23 +1,23 @@
-//! One batch, one transaction: all that waited for a drop is decided under one lock and committed together.
+//! One batch, one transaction: the commands that gathered for a drop are decided under one lock and committed together.
 
 use super::{
-    LockedDrop, TRANSACTION_TIMEOUT,
-    combine::{Order, Outcome},
-    locked::{Committed, Entrant, Failure, News},
+    Inventory,
+    batcher::{Command, Reply},
     purchase::{self, Purchase, Purchased},
     release::{self, Release, Released},
     reserve::{self, Granted, Reserve},
+    transaction::{BatchError, Committed, LockMode, LockedDrop, TRANSACTION_TIMEOUT},
 };
 use crate::{
     domain::error::{DropError, Missing},
-    server::AppState,
+    server::catalog::change::Notification,
 };
 use tokio::time::timeout;
 
-/// Orders of one drop, at most one of each user and kind.
+/// Commands of one drop, at most one of each kind and user.
 ///
-/// They all came while the batch before was under way, so that any order among them is one in which they could have
-/// arrived; what goes back comes first, for others to take.
+/// All of them arrived while the previous batch was under way, so any order among them is one in which they could have
+/// arrived. Releases come first, so that their pairs can be reserved in the same batch.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) releases: Vec<Release>,
@@ -25,37 +25,35 @@ pub(super) struct Batch {
     pub(super) reserves: Vec<Reserve>,
 }
 
-struct Outcomes {
+struct Replies {
     released: Vec<Result<Released, DropError>>,
     purchased: Vec<Result<Purchased, DropError>>,
     granted: Vec<Result<Granted, DropError>>,
     new_stock: i32,
 }
 
-/// Runs a batch to its end and tells every caller. Returns an error when it is not the batch's own, but everyone's who
-/// waits for this drop.
-pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(), DropError> {
-    match attempt(&state, drop_id, &batch).await {
-        Ok((outcomes, news)) => {
-            // First those who wait for it.
-            batch.answer(outcomes);
-            news.tell(&state);
+/// Runs a batch and answers every caller. Returns an error if it also concerns the commands that wait for this drop.
+pub(super) async fn run(inventory: Inventory, drop_id: i64, batch: Batch) -> Result<(), DropError> {
+    match attempt(&inventory, drop_id, &batch).await {
+        Ok((replies, notifications)) => {
+            // The callers wait for their replies, so those come first.
+            batch.answer(replies);
+            inventory.notify(notifications);
         }
-        Err(Failure::Anyones(cause)) if batch.len() > 1 => {
-            // Nothing was committed, and only one of them may be to blame: each on its own.
-            tracing::warn!(%cause, drop_id, orders = batch.len(), "a batch failed");
+        Err(BatchError::RetrySingly(cause)) if batch.len() > 1 => {
+            tracing::warn!(%cause, drop_id, commands = batch.len(), "a batch failed; its commands are retried one by one");
             let mut singles = batch.singles();
             while let Some(single) = singles.next() {
-                if let Err(error) = Box::pin(run(state.clone(), drop_id, single)).await {
+                if let Err(error) = Box::pin(run(inventory.clone(), drop_id, single)).await {
                     singles.for_each(|single| single.refuse(&error));
                     return Err(error);
                 }
             }
         }
-        Err(failure) => {
-            let error = DropError::from(failure);
+        Err(error) => {
+            let error = DropError::from(error);
             if error == DropError::Unknown {
-                state.catalog.doubt(drop_id);
+                inventory.catalog.mark_uncertain(drop_id);
             }
             batch.refuse(&error);
             if error == DropError::Unavailable {
@@ -66,68 +64,84 @@ pub(super) async fn run(state: AppState, drop_id: i64, batch: Batch) -> Result<(
     Ok(())
 }
 
-async fn attempt(state: &AppState, drop_id: i64, batch: &Batch) -> Result<(Outcomes, News), Failure> {
-    timeout(TRANSACTION_TIMEOUT, transact(state, drop_id, batch)).await.unwrap_or_else(|_| {
-        tracing::error!(drop_id, "a batch did not end in time");
-        Err(Failure::Everyones(DropError::Unknown))
+async fn attempt(
+    inventory: &Inventory,
+    drop_id: i64,
+    batch: &Batch,
+) -> Result<(Replies, Vec<Notification>), BatchError> {
+    timeout(TRANSACTION_TIMEOUT, transact(inventory, drop_id, batch)).await.unwrap_or_else(|_| {
+        tracing::error!(drop_id, "a batch did not end within its timeout");
+        Err(BatchError::Fatal(DropError::Unknown))
     })
 }
 
-async fn transact(state: &AppState, drop_id: i64, batch: &Batch) -> Result<(Outcomes, News), Failure> {
+async fn transact(
+    inventory: &Inventory,
+    drop_id: i64,
+    batch: &Batch,
+) -> Result<(Replies, Vec<Notification>), BatchError> {
     let user_ids = batch.user_ids();
-    let entrant = Entrant::Users(&user_ids);
-    let Some((mut drop, mut standings)) = LockedDrop::enter(state, drop_id, entrant).await? else {
-        return Err(Failure::Everyones(DropError::NotFound(Missing::Drop)));
+    let mode = LockMode::Wait(&user_ids);
+    let Some((mut drop, mut user_states)) = LockedDrop::enter(inventory, drop_id, mode).await? else {
+        return Err(BatchError::Fatal(DropError::NotFound(Missing::Drop)));
     };
-    let released = release::cancel(&mut drop, &mut standings, &batch.releases).await?;
-    let purchased = purchase::sell(&mut drop, &mut standings, &batch.purchases).await?;
-    let decisions = reserve::decide(&mut drop, &standings, &batch.reserves);
+    let released = release::cancel(&mut drop, &mut user_states, &batch.releases).await?;
+    let purchased = purchase::sell(&mut drop, &mut user_states, &batch.purchases).await?;
+    let decisions = reserve::decide(&mut drop, &user_states, &batch.reserves);
     let new_stock = drop.available();
-    let Committed { made, news } = drop.commit().await?;
-    let granted = reserve::outcomes(&batch.reserves, decisions, made);
-    let outcomes = Outcomes { released, purchased, granted, new_stock };
-    if let Some(granted) = outcomes.granted.iter().flatten().find(|granted| !granted.was_held) {
-        state.expiry.expect(granted.reservation.expires_at);
+    let Committed { created, notifications } = drop.commit().await?;
+    let granted = reserve::replies(&batch.reserves, decisions, created);
+    let replies = Replies { released, purchased, granted, new_stock };
+    if let Some(granted) = replies.granted.iter().flatten().find(|granted| !granted.was_held) {
+        inventory.expiry_timer.expect(granted.reservation.expires_at);
     }
-    Ok((outcomes, news))
+    Ok((replies, notifications))
 }
 
 impl Batch {
-    /// How many orders.
     pub(super) fn len(&self) -> usize {
         self.releases.len() + self.purchases.len() + self.reserves.len()
     }
 
     fn user_ids(&self) -> Vec<i64> {
-        let mut user_ids: Vec<_> = self.releases.iter().map(|order| order.user_id).collect();
-        user_ids.extend(self.purchases.iter().map(|order| order.user_id));
-        user_ids.extend(self.reserves.iter().map(|order| order.user_id));
+        let mut user_ids: Vec<_> = self.releases.iter().map(|command| command.user_id).collect();
+        user_ids.extend(self.purchases.iter().map(|command| command.user_id));
+        user_ids.extend(self.reserves.iter().map(|command| command.user_id));
         user_ids.sort_unstable();
         user_ids.dedup();
         user_ids
     }
 
     fn singles(self) -> impl Iterator<Item = Self> + Send {
-        let releases = self.releases.into_iter().map(|order| Self { releases: vec![order], ..Self::default() });
-        let purchases = self.purchases.into_iter().map(|order| Self { purchases: vec![order], ..Self::default() });
-        let reserves = self.reserves.into_iter().map(|order| Self { reserves: vec![order], ..Self::default() });
+        let releases = self.releases.into_iter().map(|command| Self { releases: vec![command], ..Self::default() });
+        let purchases = self.purchases.into_iter().map(|command| Self { purchases: vec![command], ..Self::default() });
+        let reserves = self.reserves.into_iter().map(|command| Self { reserves: vec![command], ..Self::default() });
         releases.chain(purchases).chain(reserves)
     }
 
-    fn answer(self, outcomes: Outcomes) {
-        let new_stock = outcomes.new_stock;
-        tell(self.releases, outcomes.released.into_iter().map(|it| it.map(|it| Released { new_stock, ..it })));
-        tell(self.purchases, outcomes.purchased.into_iter().map(|it| it.map(|it| Purchased { new_stock, ..it })));
-        tell(self.reserves, outcomes.granted.into_iter().map(|it| it.map(|it| Granted { new_stock, ..it })));
+    fn answer(self, replies: Replies) {
+        let new_stock = replies.new_stock;
+        answer(
+            self.releases,
+            replies.released.into_iter().map(|reply| reply.map(|released| Released { new_stock, ..released })),
+        );
+        answer(
+            self.purchases,
+            replies.purchased.into_iter().map(|reply| reply.map(|purchased| Purchased { new_stock, ..purchased })),
+        );
+        answer(
+            self.reserves,
+            replies.granted.into_iter().map(|reply| reply.map(|granted| Granted { new_stock, ..granted })),
+        );
     }
 
     fn refuse(self, error: &DropError) {
-        tell(self.releases, std::iter::repeat_with(|| Err(error.clone())));
-        tell(self.purchases, std::iter::repeat_with(|| Err(error.clone())));
-        tell(self.reserves, std::iter::repeat_with(|| Err(error.clone())));
+        answer(self.releases, std::iter::repeat_with(|| Err(error.clone())));
+        answer(self.purchases, std::iter::repeat_with(|| Err(error.clone())));
+        answer(self.reserves, std::iter::repeat_with(|| Err(error.clone())));
     }
 }
 
-fn tell<W, T: Outcome>(orders: Vec<Order<W, T>>, outcomes: impl Iterator<Item = Result<T, DropError>>) {
-    std::iter::zip(orders, outcomes).for_each(|(order, outcome)| order.answer(outcome));
+fn answer<P, R: Reply>(commands: Vec<Command<P, R>>, replies: impl Iterator<Item = Result<R, DropError>>) {
+    std::iter::zip(commands, replies).for_each(|(command, reply)| command.answer(reply));
 }

@@ -1,55 +1,61 @@
-use super::uncancelled;
+//! A new drop.
+
+use super::{Inventory, transaction::TRANSACTION_TIMEOUT};
 use crate::{
-    domain::error::DropError,
-    domain::{ONE_SIZE, Size, SneakerDrop},
-    server::{
-        AppState,
-        database::{PoolGuard, commit_fault, fault},
+    domain::{ONE_SIZE, Size, SneakerDrop, error::DropError},
+    server::database::{
+        error::{commit_fault, fault},
+        guard::PoolGuard,
     },
 };
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use tokio::time::timeout;
 
-/// A drop to be, already checked.
+/// Creates a drop and adds it to the catalog.
+pub(crate) async fn create(inventory: &Inventory, new: NewDrop) -> Result<SneakerDrop, DropError> {
+    let inventory = inventory.clone();
+    let transaction = async move {
+        let mut transaction = PoolGuard::begin(&inventory.pool).await.map_err(fault)?;
+        let drop = insert(&mut transaction, new).await.map_err(fault)?;
+        transaction.commit().await.map_err(commit_fault)?;
+        transaction.put_back();
+        inventory.catalog.insert(drop.clone());
+        Ok(drop)
+    };
+    let bounded = async { timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(DropError::Unknown)) };
+    // In a task of its own: a caller that goes away must not stop it between the commit and the catalog.
+    tokio::spawn(bounded).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "a transaction panicked");
+        Err(DropError::Internal)
+    })
+}
+
+/// A drop that does not exist yet. Its values are already validated.
 pub(crate) struct NewDrop {
     pub(crate) name: String,
     pub(crate) price_cents: i32,
     pub(crate) image_url: Option<String>,
     pub(crate) limit_per_user: Option<i32>,
-    /// `None` opens it at once.
+    /// `None` is now.
     pub(crate) starts_at: Option<DateTime<Utc>>,
     pub(crate) ends_at: Option<DateTime<Utc>>,
     pub(crate) sizes: Vec<NewSize>,
 }
 
-/// A size to be.
 pub(crate) struct NewSize {
     pub(crate) label: String,
     pub(crate) stock: i32,
 }
 
 impl NewSize {
-    /// The only size of a drop that comes without sizes.
+    /// The only size of a drop without sizes.
     pub(crate) fn one(stock: i32) -> Self {
         Self { label: ONE_SIZE.into(), stock }
     }
 }
 
-/// Puts a drop on the shelf.
-pub(crate) async fn create(state: &AppState, new: NewDrop) -> Result<SneakerDrop, DropError> {
-    let state = state.clone();
-    uncancelled(async move {
-        let mut transaction = PoolGuard::begin(&state.pool).await.map_err(fault)?;
-        let drop = insert(&mut transaction, new).await.map_err(fault)?;
-        transaction.commit().await.map_err(commit_fault)?;
-        transaction.put_back();
-        state.catalog.insert(drop.clone());
-        Ok(drop)
-    })
-    .await
-}
-
-/// Writes a drop and its sizes, in the caller's transaction.
+/// Inserts a drop and its sizes in the caller's transaction.
 pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Result<SneakerDrop, sqlx::Error> {
     let row = sqlx::query!(
         r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)

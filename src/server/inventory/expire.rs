@@ -1,40 +1,41 @@
+//! Due reservations expire and their pairs return to stock.
+
 use super::{
-    LockedDrop,
-    locked::{Entrant, Failure},
+    Inventory,
+    transaction::{BatchError, LockMode, LockedDrop},
 };
 use crate::{
     domain::error::DropError,
-    server::{
-        AppState,
-        database::{PoolGuard, fault, with_timeout},
+    server::database::{
+        error::{fault, with_timeout},
+        guard::PoolGuard,
     },
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// When to look again after a drop was locked by someone else, or had more than one batch.
-const SOON: TimeDelta = TimeDelta::milliseconds(50);
-
-/// Gives back every pair whose reservation has lapsed; returns when the next one will. Several nodes may run it at once:
-/// a drop that someone has locked is skipped, for whoever locks it gives back its lapsed pairs first anyway.
-pub(crate) async fn expire(state: &AppState) -> Result<Option<DateTime<Utc>>, DropError> {
-    for drop_id in first_to_lapse(state).await?.due {
-        // One drop in trouble keeps no other from getting its pairs back.
-        if let Err(error) = release_lapsed(state, drop_id).await {
-            tracing::warn!(%error, drop_id, "lapsed reservations wait for the next sweep");
+/// Expires what is due in every drop and returns when to run next. Several nodes may run it at the same time: a drop that
+/// is locked is skipped, as the transaction that holds the lock expires what is due.
+pub(crate) async fn expire(inventory: &Inventory) -> Result<Option<DateTime<Utc>>, DropError> {
+    for drop_id in due_drops(inventory).await?.due {
+        // An error in one drop must not keep the others from expiring.
+        if let Err(error) = expire_drop(inventory, drop_id).await {
+            tracing::warn!(%error, drop_id, "due reservations wait for the next run of the expiry job");
         }
     }
-    Ok(first_to_lapse(state).await?.next)
+    Ok(due_drops(inventory).await?.next)
 }
 
-/// What there is to give back.
-struct FirstToLapse {
-    /// The drops that have lapsed reservations.
+/// When to run again after a drop was locked, or had more due reservations than one transaction expires.
+const RETRY_DELAY: TimeDelta = TimeDelta::milliseconds(50);
+
+struct DueDrops {
+    /// Drops with due reservations.
     due: Vec<i64>,
-    /// When to look again.
+    /// When the next reservation is due.
     next: Option<DateTime<Utc>>,
 }
 
-async fn first_to_lapse(state: &AppState) -> Result<FirstToLapse, DropError> {
+async fn due_drops(inventory: &Inventory) -> Result<DueDrops, DropError> {
     let rows = sqlx::query!(
         r#"select id, expires_at, clock_timestamp() as "now!"
            from drops cross join lateral (
@@ -42,18 +43,20 @@ async fn first_to_lapse(state: &AppState) -> Result<FirstToLapse, DropError> {
                order by expires_at limit 1
            ) first_of_drop"#
     );
-    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+    let mut connection = PoolGuard::acquire(&inventory.pool).await.map_err(fault)?;
     let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
     connection.put_back();
-    Ok(FirstToLapse {
+    Ok(DueDrops {
         due: rows.iter().filter(|row| row.expires_at <= row.now).map(|row| row.id).collect(),
-        next: rows.iter().map(|row| row.expires_at.max(row.now + SOON)).min(),
+        next: rows.iter().map(|row| row.expires_at.max(row.now + RETRY_DELAY)).min(),
     })
 }
 
-async fn release_lapsed(state: &AppState, drop_id: i64) -> Result<(), DropError> {
-    if let Some((drop, _)) = LockedDrop::enter(state, drop_id, Entrant::Sweeper).await.map_err(Failure::from)? {
-        drop.commit().await?.news.tell(state);
+async fn expire_drop(inventory: &Inventory, drop_id: i64) -> Result<(), DropError> {
+    if let Some((drop, _)) =
+        LockedDrop::enter(inventory, drop_id, LockMode::SkipLocked).await.map_err(BatchError::from)?
+    {
+        inventory.notify(drop.commit().await?.notifications);
     }
     Ok(())
 }

@@ -1,77 +1,108 @@
 //! The heart: the only code that changes stock.
 //!
-//! Requests for a drop are gathered by its [`Combiner`] and decided a batch at a time. Every batch takes the same way:
-//! [`LockedDrop::enter`] opens a transaction, takes the drop's row lock, reads the database's clock, and first gives back
-//! the pairs of reservations that have lapsed by then; `release`, `purchase` and `reserve` decide with what they find;
-//! [`LockedDrop::commit`] writes reservations, stock and version, commits, and only then tells the catalog. Whoever holds the
-//! lock sees a drop in which nothing is overdue, so that no sweeper is needed for correctness, and no two of them can differ
-//! about the last pair.
+//! Commands for a drop gather in the [`Batcher`](batcher::Batcher), and each batch is one transaction.
+//! [`LockedDrop::enter`](transaction::LockedDrop::enter) begins it, locks the drop's row, reads the database's clock and
+//! expires what is due. [`release`], [`purchase`] and [`reserve`] decide their commands against that state.
+//! [`LockedDrop::commit`](transaction::LockedDrop::commit) writes reservations, stock and version, commits, and then updates
+//! the catalog. So whoever holds the lock sees a drop in which nothing is overdue: correctness does not depend on the
+//! expiry job, and no two transactions decide about the same last pair.
 //!
-//! Callers don't know whether their transaction was shared. Transactions run in tasks of their own: a caller that goes
-//! away cannot stop one between COMMIT and telling.
+//! A transaction runs in a task of its own. A caller that goes away cannot stop one between its commit and its publication.
 
 mod batch;
-mod combine;
+mod batcher;
 mod create;
 mod expire;
-mod locked;
+mod expiry_timer;
 mod purchase;
 mod release;
 mod reserve;
-mod standing;
+mod statements;
+mod transaction;
+mod user_state;
 
-pub use combine::{Combiner, Strategy};
+pub use batcher::Strategy;
 pub(crate) use create::{NewDrop, NewSize, create, insert};
 pub(crate) use expire::expire;
 pub(crate) use purchase::{Purchased, Target, purchase};
 pub(crate) use release::{Released, release};
 pub(crate) use reserve::{Granted, reserve};
+pub use statements::PREPARED;
 
-use crate::{
-    domain::error::DropError,
-    domain::event::Reason,
-    domain::{Purchaser, Size},
+use super::{
+    catalog::{Catalog, change::Notification},
+    clock::DatabaseClock,
+    config::Config,
+    database::warm::WarmConnections,
 };
-use chrono::{DateTime, Utc};
-use locked::LockedDrop;
-use std::time::Duration;
-use tokio::time::timeout;
+use batcher::Batcher;
+use expiry_timer::ExpiryTimer;
+use sqlx::PgPool;
+use std::{ops::Deref, sync::Arc, time::Duration};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::task::TaskTracker;
 
-/// The statements that a batch runs by their names, several in one round trip; each session prepares them when it connects.
-/// They are not checked as the server compiles, which takes a statement to itself.
-pub(crate) const PREPARED: [&str; 3] = [locked::SHELF, standing::STANDINGS, locked::WRITE];
+/// Everything that a change of stock needs. A clone is one reference count.
+#[derive(Clone)]
+pub struct Inventory(Arc<Shared>);
 
-/// How long a transaction may take. PostgreSQL's own limits come first; this one is for when it is silent.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+impl Deref for Inventory {
+    type Target = Shared;
 
-/// The stock of a drop after a commit: absolute counts with their version.
-pub(crate) struct StockChange {
-    pub(crate) drop_id: i64,
-    pub(crate) version: i64,
-    pub(crate) sizes: Vec<Size>,
-    pub(crate) held: i32,
-    pub(crate) reason: Reason,
-    pub(crate) purchasers: Vec<Purchaser>,
-    /// Whose reservations ended.
-    pub(crate) let_go: Vec<i64>,
-    /// Who holds a pair since, and until when.
-    pub(crate) holders: Vec<(i64, DateTime<Utc>)>,
-}
-
-impl StockChange {
-    /// Pairs of the drop that can be reserved.
-    pub(crate) fn available(&self) -> i32 {
-        self.sizes.iter().map(|size| size.available_stock).sum()
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 
-/// Runs a transaction to its end whatever becomes of the caller, in with_timeout time.
-async fn uncancelled<T: Send + 'static>(
-    transaction: impl Future<Output = Result<T, DropError>> + Send + 'static,
-) -> Result<T, DropError> {
-    let with_timeout = async { timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(DropError::Unknown)) };
-    tokio::spawn(with_timeout).await.unwrap_or_else(|panic| {
-        tracing::error!(%panic, "a transaction panicked");
-        Err(DropError::Internal)
-    })
+/// The parts of [`Inventory`].
+pub struct Shared {
+    pool: PgPool,
+    pub(crate) warm: WarmConnections,
+    clock: Arc<DatabaseClock>,
+    catalog: Arc<Catalog>,
+    pub(crate) batcher: Batcher,
+    pub(crate) expiry_timer: ExpiryTimer,
+    /// What single users are sent after a commit; the inventory does not know how.
+    notifications: UnboundedSender<Vec<Notification>>,
+    reservation_ttl: Duration,
+    tasks: TaskTracker,
+}
+
+impl Inventory {
+    pub(crate) fn new(
+        config: &Config,
+        pool: PgPool,
+        clock: Arc<DatabaseClock>,
+        catalog: Arc<Catalog>,
+        notifications: UnboundedSender<Vec<Notification>>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            warm: WarmConnections::new(config.strategy.transactions()),
+            batcher: Batcher::new(config.strategy),
+            expiry_timer: ExpiryTimer::default(),
+            reservation_ttl: config.reservation_ttl,
+            pool,
+            clock,
+            catalog,
+            notifications,
+            tasks,
+        }))
+    }
+
+    /// Whether a reservation can be refused as sold out from memory alone.
+    pub fn is_sold_out_for(&self, user_id: i64, drop_id: i64, size: Option<&str>) -> bool {
+        self.catalog.is_sold_out_for(self.clock.now(), user_id, drop_id, size)
+    }
+
+    /// How many callers wait for a batch to begin.
+    pub fn waiting_callers(&self) -> usize {
+        self.batcher.waiting()
+    }
+
+    /// Hands over what single users are sent.
+    fn notify(&self, notifications: Vec<Notification>) {
+        // Without a receiver the node is shutting down, and its sockets with it.
+        let _ = self.notifications.send(notifications);
+    }
 }

@@ -1,53 +1,56 @@
+//! A held pair is bought.
+
 use super::{
-    LockedDrop,
-    combine::{self, Order, Outcome},
-    standing::{Latest, Standings},
+    Inventory,
+    batcher::{self, Command, Reply},
+    transaction::LockedDrop,
+    user_state::{LatestReservation, UserStates},
 };
 use crate::{
-    domain::error::{DropError, Missing},
-    domain::event::Reason,
-    domain::{self, Purchaser, ReservationStatus, User},
-    server::{
-        AppState,
-        database::{PoolGuard, fault, with_timeout},
+    domain::{
+        self, Purchaser, ReservationStatus, User,
+        error::{DropError, Missing},
+        event::Reason,
+    },
+    server::database::{
+        error::{fault, with_timeout},
+        guard::PoolGuard,
     },
 };
 use sqlx::PgPool;
 use std::collections::HashMap;
 
-/// A pair that the caller owns now.
-#[derive(Clone)]
-pub(crate) struct Purchased {
-    pub(crate) purchase: domain::Purchase,
-    /// Pairs of the drop that can be reserved.
-    pub(crate) new_stock: i32,
-    pub(crate) purchaser: User,
+/// Sells a user the pair that they hold. Purchasing again returns the same purchase, so a retry after a lost answer is safe.
+pub(crate) async fn purchase(inventory: &Inventory, user_id: i64, target: Target) -> Result<Purchased, DropError> {
+    let (drop_id, reservation_id) = match target {
+        Target::Drop(drop_id) => (drop_id, None),
+        // The user and the drop of a reservation never change, so they can be read without the lock.
+        Target::Reservation(id) => (drop_of(&inventory.pool, user_id, id).await?, Some(id)),
+    };
+    batcher::submit(inventory, drop_id, user_id, reservation_id, |queues| &mut queues.purchases).await
 }
-
-impl Outcome for Purchased {}
 
 /// What to buy.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// The pair that the user holds of a drop.
+    /// The pair that the user holds of this drop.
     Drop(i64),
-    /// The pair of a reservation.
+    /// The pair of this reservation.
     Reservation(i64),
 }
 
-/// A wish to buy the pair that is held, or that of a reservation of the user's.
-pub(super) type Purchase = Order<Option<i64>, Purchased>;
-
-/// Sells a user the pair that they hold. Repeated after it was sold, it returns the same purchase: a retry after a lost
-/// answer is safe.
-pub(crate) async fn purchase(state: &AppState, user_id: i64, target: Target) -> Result<Purchased, DropError> {
-    let (drop_id, reservation_id) = match target {
-        Target::Drop(drop_id) => (drop_id, None),
-        // Whose reservation it is and of which drop never changes, so that it can be read without the lock.
-        Target::Reservation(id) => (drop_of(&state.pool, user_id, id).await?, Some(id)),
-    };
-    combine::ask(state, drop_id, user_id, reservation_id, |queues| &mut queues.purchases).await
+#[derive(Clone)]
+pub(crate) struct Purchased {
+    pub(crate) purchase: domain::Purchase,
+    /// Available pairs of the drop.
+    pub(crate) new_stock: i32,
+    pub(crate) purchaser: User,
 }
+
+impl Reply for Purchased {}
+
+/// The parameter is a reservation of the user; `None` is the one that they hold.
+pub(super) type Purchase = Command<Option<i64>, Purchased>;
 
 async fn drop_of(pool: &PgPool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
     let drop_id =
@@ -58,64 +61,63 @@ async fn drop_of(pool: &PgPool, user_id: i64, reservation_id: i64) -> Result<i64
     drop_id.ok_or(DropError::NotFound(Missing::Reservation))
 }
 
-/// Sells what is held.
+/// Sells the pairs that are held and replies to each command.
 pub(super) async fn sell(
     drop: &mut LockedDrop,
-    standings: &mut Standings,
-    orders: &[Purchase],
+    user_states: &mut UserStates,
+    commands: &[Purchase],
 ) -> Result<Vec<Result<Purchased, DropError>>, sqlx::Error> {
     let (mut held, mut settled_ids) = (vec![], vec![]);
     let mut decisions = vec![];
-    for order in orders {
-        let decision = decide(drop, standings, order);
+    for command in commands {
+        let decision = decide(drop, user_states, command);
         match &decision {
             Ok(Decision::Sell(latest, purchaser)) => held.push((latest.clone(), purchaser.clone())),
-            Ok(Decision::Look(reservation_id, _)) => settled_ids.push(*reservation_id),
+            Ok(Decision::LookUp(reservation_id, _)) => settled_ids.push(*reservation_id),
             Err(_) => {}
         }
         decisions.push(decision);
     }
     let mut purchases = insert(drop, held).await?;
     purchases.extend(look_up(drop, &settled_ids).await?);
-    let outcome_of = |decision| {
+    let reply_to = |decision| {
         let (reservation_id, purchaser) = match decision? {
             Decision::Sell(latest, purchaser) => (latest.reservation.id, purchaser),
-            Decision::Look(reservation_id, purchaser) => (reservation_id, purchaser),
+            Decision::LookUp(reservation_id, purchaser) => (reservation_id, purchaser),
         };
         let purchase = purchases.remove(&reservation_id).unwrap_or(Err(DropError::NoActiveReservation))?;
         Ok(Purchased { purchase, new_stock: 0, purchaser })
     };
-    Ok(decisions.into_iter().map(outcome_of).collect())
+    Ok(decisions.into_iter().map(reply_to).collect())
 }
 
 enum Decision {
-    /// Sell the pair of this reservation.
-    Sell(Latest, User),
-    /// See what became of a reservation that is over.
-    Look(i64, User),
+    Sell(LatestReservation, User),
+    /// The reservation is not active: look up its purchase, or why there is none.
+    LookUp(i64, User),
 }
 
-/// The user's latest reservation tells what a purchase means that is repeated: bought, lapsed or given back.
-fn decide(drop: &LockedDrop, standings: &mut Standings, order: &Purchase) -> Result<Decision, DropError> {
-    let standing = standings.get_mut(&order.user_id).ok_or(DropError::Unauthorized)?;
-    let purchaser = standing.user.clone();
-    let is_held = standing.held(drop.now).is_some();
-    let latest = standing.latest.as_mut().ok_or(DropError::NoActiveReservation)?;
-    match order.wish {
-        Some(earlier_id) if earlier_id != latest.reservation.id => Ok(Decision::Look(earlier_id, purchaser)),
+/// Decides by the latest reservation of the user. If it is not active, the command repeats an earlier one, or comes too late.
+fn decide(drop: &LockedDrop, user_states: &mut UserStates, command: &Purchase) -> Result<Decision, DropError> {
+    let user_state = user_states.get_mut(&command.user_id).ok_or(DropError::Unauthorized)?;
+    let purchaser = user_state.user.clone();
+    let is_held = user_state.held(drop.now).is_some();
+    let latest = user_state.latest.as_mut().ok_or(DropError::NoActiveReservation)?;
+    match command.parameters {
+        Some(earlier_id) if earlier_id != latest.reservation.id => Ok(Decision::LookUp(earlier_id, purchaser)),
         _ if is_held => {
             latest.reservation.status = ReservationStatus::Completed;
-            standing.bought += 1;
+            user_state.bought += 1;
             Ok(Decision::Sell(latest.clone(), purchaser))
         }
-        _ => Ok(Decision::Look(latest.reservation.id, purchaser)),
+        _ => Ok(Decision::LookUp(latest.reservation.id, purchaser)),
     }
 }
 
-/// Completes reservations and writes their purchases; returns these by their reservation.
+/// Completes reservations and writes their purchases, which are returned by their reservation.
 async fn insert(
     drop: &mut LockedDrop,
-    held: Vec<(Latest, User)>,
+    held: Vec<(LatestReservation, User)>,
 ) -> Result<HashMap<i64, Result<domain::Purchase, DropError>>, sqlx::Error> {
     if held.is_empty() {
         return Ok(HashMap::new());
@@ -124,8 +126,7 @@ async fn insert(
     let size_ids: Vec<i64> = held.iter().map(|(latest, _)| latest.size_id).collect();
     let user_ids: Vec<i64> = held.iter().map(|(_, purchaser)| purchaser.id).collect();
     let (drop_id, price_cents, created_at) = (drop.id, drop.price_cents, drop.now);
-    // The conditional UPDATE is a reservation's one way out of `active`; what it leaves has no purchase, which below is an
-    // error.
+    // A row that the conditional UPDATE does not change gets no purchase, which is an error below.
     let rows = sqlx::query!(
         "with completed as (
              update reservations set status = 'completed', settled_at = $6
@@ -149,19 +150,19 @@ async fn insert(
     let rows = rows.fetch_all(drop.connection()).await?;
     let mut ids: HashMap<i64, i64> = rows.into_iter().map(|row| (row.reservation_id, row.id)).collect();
     let mut purchases = HashMap::new();
-    for (Latest { size_id, reservation }, User { id: user_id, username }) in held {
+    for (LatestReservation { size_id, reservation }, User { id: user_id, username }) in held {
         let (reservation_id, size) = (reservation.id, reservation.size.clone());
         let id = ids.remove(&reservation_id).ok_or(sqlx::Error::RowNotFound)?;
         let purchase = domain::Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at };
         drop.move_stock(size_id, 0, -1, Reason::Purchased);
-        drop.sold_to(Purchaser { id: user_id, username, purchase_id: id, purchased_at: created_at });
-        drop.tell(reservation, Some(purchase.clone()));
+        drop.add_purchaser(Purchaser { id: user_id, username, purchase_id: id, purchased_at: created_at });
+        drop.settle(reservation, Some(purchase.clone()));
         purchases.insert(reservation_id, Ok(purchase));
     }
     Ok(purchases)
 }
 
-/// What became of reservations that are over: their purchases, or why there are none.
+/// The purchases of reservations that are not active, or why there are none.
 async fn look_up(
     drop: &mut LockedDrop,
     reservation_ids: &[i64],
@@ -178,8 +179,8 @@ async fn look_up(
         reservation_ids
     );
     let rows = rows.fetch_all(drop.connection()).await?;
-    let outcomes = rows.into_iter().map(|row| {
-        let outcome = match (row.id, row.price_cents, row.created_at) {
+    let replies = rows.into_iter().map(|row| {
+        let reply = match (row.id, row.price_cents, row.created_at) {
             (Some(id), Some(price_cents), Some(created_at)) => Ok(domain::Purchase {
                 id,
                 drop_id: row.drop_id,
@@ -192,7 +193,7 @@ async fn look_up(
             _ if row.status == ReservationStatus::Expired => Err(DropError::ReservationExpired),
             _ => Err(DropError::NoActiveReservation),
         };
-        (row.reservation_id, outcome)
+        (row.reservation_id, reply)
     });
-    Ok(outcomes.collect())
+    Ok(replies.collect())
 }

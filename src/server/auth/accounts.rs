@@ -1,13 +1,15 @@
-//! Usernames and what their owners have going on.
+//! Usernames, and what a user holds and owns.
 
-use super::{
-    AppState,
-    database::{PoolGuard, fault, with_timeout},
-    session::Caller,
-};
+use super::caller::Caller;
 use crate::{
-    domain::error::DropError,
-    domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor},
+    domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor, error::DropError},
+    server::{
+        database::{
+            error::{fault, with_timeout},
+            guard::PoolGuard,
+        },
+        state::AppState,
+    },
 };
 use sqlx::PgPool;
 use unicode_normalization::UnicodeNormalization;
@@ -15,14 +17,13 @@ use unicode_normalization::UnicodeNormalization;
 /// The longest username, in characters.
 const USERNAME_MAX_CHARS: usize = 32;
 
-/// An account looked up or made by [`get_or_create`].
 pub(crate) struct Account {
     pub(crate) user: User,
-    /// Whether the caller may act as it: they just made it, or made it earlier.
-    pub(crate) is_callers: bool,
+    /// Whether the caller may act as this user: they claimed the username just now or earlier.
+    pub(crate) is_claimed_by_caller: bool,
 }
 
-/// Finds the account of a username, or claims it for the caller.
+/// Finds the user with this name, or claims the name for the caller.
 pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &str) -> Result<Account, DropError> {
     let (username, key) = normalise(username)?;
     let created = sqlx::query_as!(
@@ -36,16 +37,15 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
     let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
     if let Some(user) = with_timeout(created.fetch_optional(&mut *connection)).await? {
         connection.put_back();
-        return Ok(Account { user, is_callers: true });
+        return Ok(Account { user, is_claimed_by_caller: true });
     }
     let user = sqlx::query_as!(User, "select id, username from users where username_key = $1", key);
     let user = with_timeout(user.fetch_one(&mut *connection)).await?;
     connection.put_back();
-    let is_callers = caller.holds(&user);
-    Ok(Account { user, is_callers })
+    let is_claimed_by_caller = caller.has_claimed(&user);
+    Ok(Account { user, is_claimed_by_caller })
 }
 
-/// Whether a user exists, for those who may name one.
 pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropError> {
     let found = sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user_id);
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
@@ -79,7 +79,7 @@ pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropEr
     Ok(Visitor { user, reservations, purchases })
 }
 
-/// The name as it is shown, and the key by which it is unique: NFKC and lower case, without what cannot be seen, so that
+/// The name as it is shown, and the key by which it is unique: NFKC and lower case without invisible characters, so that
 /// names that look the same are the same.
 fn normalise(username: &str) -> Result<(String, String), DropError> {
     let shown: String = username.trim().nfkc().collect();
@@ -94,8 +94,8 @@ fn normalise(username: &str) -> Result<(String, String), DropError> {
     Ok((shown.into(), key))
 }
 
-/// Characters without a glyph of their own: fillers, joiners, variation selectors, tags, and those that turn the
-/// direction of the text around them. Unicode calls most of them "default ignorable".
+/// Whether a character has no glyph of its own: fillers, joiners, variation selectors, tags, and those that change the
+/// direction of text. Unicode calls most of them "default ignorable".
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_trimmed_and_one_name_whatever_its_case_or_composition() {
+    fn names_are_trimmed_and_equal_regardless_of_case_and_composition() {
         assert_eq!(normalise("  Zoë ").expect("fine"), ("Zoë".into(), "zoë".into()));
         assert_eq!(normalise("Zoe\u{308}").expect("fine").1, normalise("ZOË").expect("fine").1);
         assert_eq!(normalise("ali\u{200d}ce").expect("fine").1, "alice");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_show_nothing_or_deceive_are_refused() {
+    fn invisible_and_misleading_names_are_refused() {
         for bad in ["", "   ", "\u{200b}", "\u{200d}", "\u{3164}", "a\nb", "a\0", "evil\u{202e}ecila", &"x".repeat(33)]
         {
             assert!(normalise(bad).is_err(), "{bad:?}");

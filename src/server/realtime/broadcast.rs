@@ -1,8 +1,15 @@
-//! Committed change -> catalog -> one flush, encoded once -> every socket.
+//! From a committed change to every connection: one flush, encoded once.
 
-use super::{AppState, Shared, catalog::Catalog, connection::Connection};
-use crate::domain::event::ServerEvent;
+use super::{connection::Connection, encoded_events::EncodedEvents};
+use crate::{
+    domain::event::ServerEvent,
+    server::{
+        catalog::{Catalog, change::Notification},
+        state::{AppState, Shared},
+    },
+};
 use axum::body::Bytes;
+use chrono::{DateTime, Utc};
 use std::{
     collections::HashMap,
     sync::{
@@ -12,18 +19,14 @@ use std::{
     time::Duration,
 };
 use tokio::{task::JoinSet, time::Instant};
-use tungstenite::protocol::frame::{
-    Frame as WireFrame,
-    coding::{Data, OpCode},
-};
 
-/// At most 20 flushes a second: faster than an eye follows a number, and a bound on what a socket costs.
+/// At most 20 flushes a second: faster than a person can read a number, and a bound on what a connection costs.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Sockets that one task tells of a flush, in a few milliseconds; others wait no longer for its core than that.
+/// Connections that one task writes to, which takes a few milliseconds; other tasks wait no longer for its core.
 const CONNECTIONS_PER_TASK: usize = 500;
 
-/// The way from commits to sockets.
+/// Every connection of this node, and the snapshot that new ones start from.
 #[derive(Default)]
 pub struct Broadcast {
     connections: Mutex<Connections>,
@@ -31,7 +34,6 @@ pub struct Broadcast {
     snapshot: Mutex<Option<EncodedSnapshot>>,
 }
 
-/// Every socket, and those of each visitor.
 #[derive(Default)]
 struct Connections {
     all: HashMap<u64, Arc<Connection>>,
@@ -39,44 +41,26 @@ struct Connections {
     next_id: u64,
 }
 
-/// A snapshot as it goes over the wire, for all who connect before the next flush.
+/// Serves all connections that need a snapshot between two flushes.
 struct EncodedSnapshot {
     flushes: u64,
     made_at: Instant,
     bytes: Bytes,
 }
 
-/// Frames that belong together, as they go over the wire: the same for every socket, as a server masks nothing.
-#[derive(Clone)]
-pub(crate) struct EncodedEvents {
-    pub(crate) bytes: Bytes,
-    pub(crate) count: usize,
-}
-
-impl EncodedEvents {
-    /// Encodes events.
-    pub(crate) fn of(events: &[ServerEvent]) -> Self {
-        let mut bytes = vec![];
-        for event in events {
-            let text = serde_json::to_vec(event).expect("an event has nothing that JSON cannot say");
-            let frame = WireFrame::message(text, OpCode::Data(Data::Text), true);
-            frame.format(&mut bytes).expect("memory takes what is written");
-        }
-        Self { bytes: bytes.into(), count: events.len() }
-    }
-}
-
 impl Broadcast {
-    /// The catalog as the first frame of a socket that is told every flush from now on. It is encoded once for all that
-    /// connect between two flushes; what it lacks comes with the next.
-    pub(crate) fn snapshot(&self, catalog: &Catalog) -> Bytes {
+    /// The encoded snapshot for a connection that is subscribed already. It is encoded once between two flushes; what it lacks
+    /// comes with the next flush.
+    pub(super) fn snapshot(&self, catalog: &Catalog, now: DateTime<Utc>) -> Bytes {
         let mut snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         let flushes = self.flushes.load(Ordering::SeqCst);
         match &*snapshot {
-            // Its `now` must not be old either.
-            Some(it) if it.flushes == flushes && it.made_at.elapsed() < FLUSH_INTERVAL => it.bytes.clone(),
+            // The age is limited because of its `now`.
+            Some(cached) if cached.flushes == flushes && cached.made_at.elapsed() < FLUSH_INTERVAL => {
+                cached.bytes.clone()
+            }
             _ => {
-                let event = ServerEvent::Snapshot { now: catalog.now(), drops: catalog.drops() };
+                let event = ServerEvent::Snapshot { now, drops: catalog.drops() };
                 let bytes = EncodedEvents::of(&[event]).bytes;
                 *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
                 bytes
@@ -84,8 +68,8 @@ impl Broadcast {
         }
     }
 
-    /// Sends a frame to the sockets of one user, if there are any.
-    pub(crate) fn send_to(&self, user_id: i64, event: impl FnOnce() -> ServerEvent) {
+    /// Sends an event to the connections of one user; it is built only if there are any.
+    fn send_to(&self, user_id: i64, event: impl FnOnce() -> ServerEvent) {
         let connections = self.connections_of(user_id);
         if !connections.is_empty() {
             let events = EncodedEvents::of(&[event()]);
@@ -93,7 +77,7 @@ impl Broadcast {
         }
     }
 
-    /// Has the sockets of one user read their state anew.
+    /// Makes the connections of one user send a new snapshot and the state of their user.
     pub(crate) fn resync_user(&self, user_id: i64) {
         self.connections_of(user_id).iter().for_each(|connection| connection.require_snapshot());
     }
@@ -107,30 +91,29 @@ impl Broadcast {
     }
 }
 
-/// A socket's place among those that are told; it ends with this.
-pub(crate) struct Subscription {
-    state: AppState,
+/// Keeps a connection subscribed to every flush and to the events of its user, until it is dropped.
+pub(super) struct Subscription {
+    broadcast: Arc<Broadcast>,
     id: u64,
     user_id: Option<i64>,
 }
 
 impl Subscription {
-    /// Has a socket told what everyone is, and what its user is.
-    pub(crate) fn new(state: &AppState, connection: &Arc<Connection>, user_id: Option<i64>) -> Self {
-        let mut connections = state.broadcast.lock();
+    pub(super) fn new(broadcast: &Arc<Broadcast>, connection: &Arc<Connection>, user_id: Option<i64>) -> Self {
+        let mut connections = broadcast.lock();
         let id = connections.next_id;
         connections.next_id += 1;
         connections.all.insert(id, connection.clone());
         if let Some(user_id) = user_id {
             connections.by_user.entry(user_id).or_default().insert(id, connection.clone());
         }
-        Self { state: state.clone(), id, user_id }
+        Self { broadcast: broadcast.clone(), id, user_id }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut connections = self.state.broadcast.lock();
+        let mut connections = self.broadcast.lock();
         connections.all.remove(&self.id);
         if let Some(user_id) = self.user_id
             && let Some(own) = connections.by_user.get_mut(&user_id)
@@ -143,15 +126,15 @@ impl Drop for Subscription {
     }
 }
 
-/// Sends what changes in the catalog until the shutdown: the first change at once and what follows in intervals, latest
+/// Flushes the catalog until the shutdown: the first change at once, further ones at most every [`FLUSH_INTERVAL`], latest
 /// value wins.
 pub(crate) async fn run(state: AppState) {
-    let Shared { catalog, broadcast, shutdown, .. } = &*state;
+    let Shared { catalog, clock, broadcast, shutdown, .. } = &*state;
     while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
         let next = Instant::now() + FLUSH_INTERVAL;
-        let events = catalog.flush();
+        let events = catalog.flush(clock.now());
         if !events.is_empty() {
-            // Before they are sent: whoever takes a subscription too late for them must get a snapshot that has them.
+            // Before they are sent: a connection that subscribes too late for them must get a snapshot that has them.
             broadcast.flushes.fetch_add(1, Ordering::SeqCst);
             send(broadcast, &EncodedEvents::of(&events)).await;
         }
@@ -159,7 +142,7 @@ pub(crate) async fn run(state: AppState) {
     }
 }
 
-/// Tells every socket, on as many cores as there are; the next flush comes after the last of them.
+/// Writes to every connection, on all cores; the next flush waits for the last of them.
 async fn send(broadcast: &Broadcast, events: &EncodedEvents) {
     let connections: Vec<_> = broadcast.lock().all.values().cloned().collect();
     let mut tasks = JoinSet::new();
@@ -168,4 +151,21 @@ async fn send(broadcast: &Broadcast, events: &EncodedEvents) {
         tasks.spawn(async move { connections.iter().for_each(|connection| connection.send(&events)) });
     }
     tasks.join_all().await;
+}
+
+/// Sends the inventory's notifications to the users whom they concern, until the shutdown.
+pub(crate) async fn deliver_notifications(state: AppState) {
+    let Shared { broadcast, notifications, shutdown, .. } = &*state;
+    let mut notifications = notifications.lock().await;
+    while let Some(Some(batch)) = shutdown.run_until_cancelled(notifications.recv()).await {
+        for notification in batch {
+            match notification {
+                Notification::Reservation { reservation, purchase } => {
+                    let user_id = reservation.user_id;
+                    broadcast.send_to(user_id, || ServerEvent::Reservation { reservation, purchase });
+                }
+                Notification::UnknownOutcome { user_id } => broadcast.resync_user(user_id),
+            }
+        }
+    }
 }

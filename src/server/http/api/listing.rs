@@ -1,7 +1,6 @@
-//! The answer to `GET /api/drops`, made once for all who ask.
+//! The response to `GET /api/drops`, cached for all requests.
 
-use super::catalog::Catalog;
-use crate::domain::SneakerDrop;
+use crate::{domain::SneakerDrop, server::catalog::Catalog};
 use axum::{body::Bytes, http::HeaderValue};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
@@ -9,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
-/// The answer, kept until the catalog changes, or time opens or ends a drop.
+/// The response, valid until the catalog changes or a drop starts or ends.
 #[derive(Default)]
 pub struct ListingCache(Mutex<Option<Listing>>);
 
@@ -17,17 +16,17 @@ struct Listing {
     revision: u64,
     valid_until: Option<DateTime<Utc>>,
     body: Bytes,
-    /// Of the contents, so that nodes agree; weak, as the answer may be compressed.
+    /// A hash of the contents, so that nodes agree; weak, as the response may be compressed.
     etag: HeaderValue,
 }
 
 impl ListingCache {
-    /// The body and its tag.
-    pub(crate) fn get(&self, catalog: &Catalog) -> (Bytes, HeaderValue) {
-        let (revision, now) = (catalog.revision(), catalog.now());
+    /// The body and its `ETag`.
+    pub(crate) fn get(&self, catalog: &Catalog, now: DateTime<Utc>) -> (Bytes, HeaderValue) {
+        let revision = catalog.revision();
         let mut listing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = match listing.take() {
-            Some(it) if it.revision == revision && it.valid_until.is_none_or(|until| now < until) => it,
+            Some(cached) if cached.revision == revision && cached.valid_until.is_none_or(|until| now < until) => cached,
             _ => Listing::new(catalog.drops(), revision, now),
         };
         let Listing { body, etag, .. } = listing.insert(fresh);
@@ -36,10 +35,10 @@ impl ListingCache {
 }
 
 impl Listing {
-    /// Lists the drops that can be reserved from at `now`: in their window, with stock left.
+    /// Lists the drops that have started and not ended, and have stock.
     fn new(mut drops: Vec<SneakerDrop>, revision: u64, now: DateTime<Utc>) -> Self {
-        let turns = drops.iter().flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
-        let valid_until = turns.filter(|turn| now < *turn).min();
+        let changes = drops.iter().flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
+        let valid_until = changes.filter(|change| now < *change).min();
         drops.retain(|drop| drop.is_open(now) && drop.available_stock > 0);
         let body = Bytes::from(json!({ "drops": drops }).to_string());
         let etag = format!("W/\"{}\"", BASE64.encode(Sha256::digest(&body)));

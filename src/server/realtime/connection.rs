@@ -1,10 +1,10 @@
-//! What is on its way to one socket.
+//! What must be sent to one page.
 //!
-//! A flush goes to ten thousand sockets at once, and waking ten thousand tasks costs more than what they then do. So whoever
-//! has something to tell writes it to the connection itself, frame after frame as they are; only what the network does not
-//! take at once is left to the socket's own task.
+//! A flush goes to ten thousand connections at once, and waking ten thousand tasks costs more than what they then do. So a
+//! flush is written to each connection directly, frame after frame; only what the network does not take at once is left to
+//! the connection's own task.
 
-use super::broadcast::EncodedEvents;
+use super::encoded_events::EncodedEvents;
 use axum::body::Bytes;
 use std::{
     collections::VecDeque,
@@ -14,38 +14,38 @@ use std::{
 };
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-/// Frames that may wait for the network. A socket that falls behind further skips to a new snapshot.
+/// Events that may wait for the network. A connection that falls behind further skips to a new snapshot.
 const MAX_QUEUED_EVENTS: usize = 256;
 
-/// How long the network may take nothing of what waits.
+/// How long the network may take nothing of what waits before the connection is closed.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A socket's connection, as those see it who have something to tell it.
-pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+/// The sending side of a socket, shared by its task and everything that sends to it.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
     queue: Mutex<SendQueue>,
-    /// Rings when the socket's task has something to do here.
+    /// Wakes the socket's task to drain the queue or to send a new snapshot.
     wake: Notify,
 }
 
 #[derive(Default)]
 struct SendQueue {
-    /// What the network has not taken yet, of the first perhaps the end alone.
+    /// What the network has not taken yet; of the first perhaps only the rest.
     waiting: VecDeque<EncodedEvents>,
     state: State,
-    /// Whether anything was sent since this was last asked.
+    /// Whether anything was sent since the last [`Connection::take_has_sent`].
     has_sent: bool,
 }
 
-/// What a socket knows.
+/// How current the page is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// A snapshot and all that came after it.
+    /// It has a snapshot and everything since.
     Current,
-    /// Its snapshot is being made, which will have all that happens meanwhile to the drops.
+    /// Its snapshot is being made, and will include all changes of drops until then.
     #[default]
     Resyncing,
-    /// Something is missing: it needs a snapshot.
+    /// It lacks something and needs a new snapshot.
     Outdated,
 }
 
@@ -56,20 +56,20 @@ impl SendQueue {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, queue: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Tells what happened to drops.
-    pub(crate) fn send(&self, events: &EncodedEvents) {
+    /// Sends events about drops.
+    pub(super) fn send(&self, events: &EncodedEvents) {
         let mut queue = self.lock();
         if queue.state == State::Current {
             self.enqueue(&mut queue, events);
         }
     }
 
-    /// Tells something about the visitor, which a snapshot that is being made may lack.
-    pub(crate) fn send_personal(&self, events: &EncodedEvents) {
+    /// Sends an event about the user, which a snapshot that is being made may lack.
+    pub(super) fn send_personal(&self, events: &EncodedEvents) {
         let mut queue = self.lock();
         match queue.state {
             State::Current => self.enqueue(&mut queue, events),
@@ -78,13 +78,13 @@ impl Connection {
         }
     }
 
-    /// Has the socket read everything anew.
-    pub(crate) fn require_snapshot(&self) {
+    /// Makes the socket's task send a new snapshot.
+    pub(super) fn require_snapshot(&self) {
         self.mark_outdated(&mut self.lock());
     }
 
-    /// Whether it is time to [`resync`](Self::resync), which then begins.
-    pub(crate) fn begin_resync(&self) -> bool {
+    /// Whether a new snapshot is needed; the caller must then [`resync`](Self::resync).
+    pub(super) fn begin_resync(&self) -> bool {
         let mut queue = self.lock();
         let is_outdated = queue.state == State::Outdated;
         if is_outdated {
@@ -93,9 +93,9 @@ impl Connection {
         is_outdated
     }
 
-    /// Sends a snapshot and what belongs to it. It is made while nobody else can tell anything, so that nothing falls in
+    /// Sends a snapshot and the user's state. The snapshot is taken under the queue's lock, so that no event is lost in
     /// between.
-    pub(crate) fn resync(&self, snapshot: impl FnOnce() -> Bytes, visitor: EncodedEvents) {
+    pub(super) fn resync(&self, snapshot: impl FnOnce() -> Bytes, visitor: EncodedEvents) {
         let mut queue = self.lock();
         self.enqueue(&mut queue, &EncodedEvents { bytes: snapshot(), count: 1 });
         self.enqueue(&mut queue, &visitor);
@@ -104,8 +104,8 @@ impl Connection {
         }
     }
 
-    /// Sends what is no news: a ping, a pong, a sign of life, a goodbye.
-    pub(crate) fn send_control(&self, frame: Bytes) -> io::Result<()> {
+    /// Sends a control frame or a heartbeat, whether or not the page is current.
+    pub(super) fn send_control(&self, frame: Bytes) -> io::Result<()> {
         let mut queue = self.lock();
         if queue.queued_events() >= MAX_QUEUED_EVENTS {
             return Err(ErrorKind::WriteZero.into());
@@ -114,18 +114,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether anything was told since this was last asked.
-    pub(crate) fn take_has_sent(&self) -> bool {
+    /// Whether events were sent since the last call.
+    pub(super) fn take_has_sent(&self) -> bool {
         std::mem::take(&mut self.lock().has_sent)
     }
 
-    /// Waits until there is something to [`drain`](Self::drain), or to resync.
-    pub(crate) async fn woken(&self) {
+    /// Waits until the queue must be drained or a snapshot is needed.
+    pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// Waits until the network has taken all that waits.
-    pub(crate) async fn drain(&self) -> io::Result<()> {
+    /// Waits until the network has taken everything that is queued.
+    pub(super) async fn drain(&self) -> io::Result<()> {
         while !self.try_drain()? {
             timeout(SEND_TIMEOUT, self.stream.writable()).await??;
         }
@@ -142,14 +142,14 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        // Its room would stay as large as it ever was.
+        // A cleared queue would keep its capacity.
         queue.waiting = VecDeque::new();
         Ok(true)
     }
 
     fn enqueue(&self, queue: &mut SendQueue, events: &EncodedEvents) {
         if !queue.waiting.is_empty() && queue.queued_events() + events.count > MAX_QUEUED_EVENTS {
-            // What is under way must come to its end; the rest will be in the snapshot.
+            // The first may be partly sent and must be completed; the snapshot will include the rest.
             queue.waiting.truncate(1);
             return self.mark_outdated(queue);
         }
@@ -159,7 +159,7 @@ impl Connection {
 
     fn write(&self, queue: &mut SendQueue, events: &EncodedEvents) {
         let taken = match queue.waiting.is_empty() {
-            // An error shows again when the task tries.
+            // An error occurs again when the socket's task writes.
             true => self.stream.try_write(&events.bytes).unwrap_or(0),
             false => 0,
         };

@@ -1,4 +1,4 @@
-//! The HTML document around [`App`]: what the server alone renders.
+//! The HTML document around [`App`], which only the server renders.
 
 use crate::{
     domain::SneakerDrop,
@@ -9,9 +9,8 @@ use crate::{
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::{HashedStylesheet, Meta, MetaTags, Title};
 
-/// The document of a page.
 pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
-    // What ends a script element in HTML is nothing but a string in JSON.
+    // `</script>` in a string would end the element; JSON allows the escape.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
     view! {
         <!DOCTYPE html>
@@ -40,7 +39,7 @@ pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Opti
     }
 }
 
-/// The page's title, and what others see when its address is shared.
+/// The page's title and description, and its link preview.
 #[component]
 fn Head(first_paint: FirstPaint) -> impl IntoView {
     let FirstPaint { address, snapshot, .. } = first_paint;
@@ -79,7 +78,7 @@ fn About(drop: SneakerDrop, origin: String) -> impl IntoView {
     }
 }
 
-/// The address of the picture for link previews. Ours have a PNG beside the SVG, as previews don't show SVG.
+/// The picture for link previews. Pictures of this site have a PNG beside the SVG, as previews don't show SVG.
 fn share_image(origin: &str, image_url: Option<&str>) -> String {
     match image_url {
         Some(url) if url.starts_with('/') => match url.strip_suffix(".svg") {
@@ -96,7 +95,7 @@ mod tests {
     use super::share_image;
 
     #[test]
-    fn previews_get_an_absolute_address_and_never_an_svg_of_ours() {
+    fn previews_get_an_absolute_address_and_no_svg_of_this_site() {
         let image = |url| share_image("https://shop.test", url);
         assert_eq!(image(Some("/shoes/halo-air.svg")), "https://shop.test/shoes/halo-air.png");
         assert_eq!(image(Some("https://cdn.test/a.webp")), "https://cdn.test/a.webp");

@@ -1,0 +1,129 @@
+//! Who is asking.
+
+use super::{
+    origin::is_https,
+    session::{token, verify},
+};
+use crate::{
+    domain::{User, error::DropError},
+    server::state::AppState,
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+};
+use std::convert::Infallible;
+use subtle::ConstantTimeEq;
+
+/// Who a request comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    pub(crate) user: Option<User>,
+    /// Whether the request bears the admin token.
+    pub(crate) is_admin: bool,
+    /// Every user whose name this browser has claimed.
+    claims: Vec<User>,
+    /// Whether the request came over HTTPS, which decides the names and flags of cookies.
+    is_https: bool,
+}
+
+impl Caller {
+    /// Reads the caller from a request's headers. With a bad signature nobody is signed in, which is no error.
+    pub(crate) fn from_headers(state: &AppState, headers: &HeaderMap) -> Self {
+        let is_https = is_https(headers);
+        let key = &state.session_key;
+        if let Some(bearer) = bearer(headers) {
+            let user = verify(key, bearer);
+            return Self {
+                is_admin: state.config.admin_token.as_deref().is_some_and(|token| same(token, bearer)),
+                claims: user.iter().cloned().collect(),
+                user,
+                is_https,
+            };
+        }
+        let tokens = |name| cookie(headers, &cookie_name(name, is_https)).unwrap_or_default();
+        Self {
+            user: verify(key, tokens(SESSION_COOKIE)),
+            is_admin: false,
+            claims: tokens(CLAIMS_COOKIE).split('~').filter_map(|token| verify(key, token)).collect(),
+            is_https,
+        }
+    }
+
+    /// The signed-in user, or [`DropError::Unauthorized`].
+    pub(crate) fn require_user(&self) -> Result<&User, DropError> {
+        self.user.as_ref().ok_or(DropError::Unauthorized)
+    }
+
+    /// Whether this browser or token has claimed the name of the user.
+    pub(crate) fn has_claimed(&self, user: &User) -> bool {
+        self.claims.contains(user) || self.user.as_ref() == Some(user)
+    }
+
+    /// The `Set-Cookie` values that sign this browser in as `user` and remember the claim.
+    pub(crate) fn sign_in_cookies(&self, state: &AppState, user: &User) -> [HeaderValue; 2] {
+        let key = &state.session_key;
+        let others = self.claims.iter().filter(|claim| *claim != user);
+        let claims: Vec<_> =
+            std::iter::once(user).chain(others).take(MAX_CLAIMS).map(|claim| token(key, claim)).collect();
+        [self.set_cookie(SESSION_COOKIE, &token(key, user)), self.set_cookie(CLAIMS_COOKIE, &claims.join("~"))]
+    }
+
+    /// The `Set-Cookie` value that signs this browser out; its claims stay.
+    pub(crate) fn sign_out_cookie(&self) -> HeaderValue {
+        self.set_cookie(SESSION_COOKIE, "")
+    }
+
+    fn set_cookie(&self, name: &str, value: &str) -> HeaderValue {
+        let max_age = if value.is_empty() { 0 } else { COOKIE_MAX_AGE_SECONDS };
+        let mut cookie =
+            format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax", cookie_name(name, self.is_https));
+        if self.is_https {
+            cookie.push_str("; Secure");
+        }
+        HeaderValue::try_from(cookie).expect("tokens are base64url, digits and dots")
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(state, &parts.headers))
+    }
+}
+
+/// The `__Host-` prefix keeps a sibling domain from planting a cookie, and demands `Secure`.
+fn cookie_name(name: &str, is_https: bool) -> String {
+    if is_https { format!("__Host-{name}") } else { name.into() }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Compares secrets in constant time.
+fn same(expected: &str, given: &str) -> bool {
+    expected.as_bytes().ct_eq(given.as_bytes()).into()
+}
+
+/// How many claimed names a browser remembers: a cookie has at most 4 KiB and a token at most 240 bytes.
+const MAX_CLAIMS: usize = 8;
+
+/// One year; browsers allow 400 days.
+const COOKIE_MAX_AGE_SECONDS: u32 = 31_536_000;
+
+const SESSION_COOKIE: &str = "sneakdrop";
+const CLAIMS_COOKIE: &str = "sneakdrop_names";

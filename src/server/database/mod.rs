@@ -1,0 +1,10 @@
+//! The way to PostgreSQL. Knows no table.
+
+pub(crate) mod error;
+pub(crate) mod guard;
+pub(crate) mod migrate;
+mod pool;
+pub(crate) mod warm;
+
+pub(crate) use pool::MAX_CONNECTIONS;
+pub use pool::pool;

@@ -1,0 +1,32 @@
+//! `/healthz` and `/readyz`
+
+use crate::{
+    domain::error::DropError,
+    server::{database::guard::PoolGuard, state::AppState},
+};
+use axum::{Json, extract::State};
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Answers as long as the process runs.
+pub(crate) async fn liveness() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// Whether this node can sell: its database answers.
+pub(crate) async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Value>, DropError> {
+    let question = async {
+        let mut connection = PoolGuard::acquire(&state.pool).await?;
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&mut *connection).await?;
+        connection.put_back();
+        Ok::<_, sqlx::Error>(())
+    };
+    match timeout(TIMEOUT, question).await {
+        Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
+        _ => Err(DropError::Unavailable),
+    }
+}
+
+/// How long the database may take to answer a node that calls itself ready.
+const TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,11 @@
+//! The doors: pages and server functions, REST, health.
+
+pub(crate) mod api;
+pub(crate) mod assets;
+mod body_limit;
+pub(crate) mod context;
+mod document;
+pub(crate) mod health;
+pub(crate) mod pages;
+pub(crate) mod security;
+pub(crate) mod server_functions;

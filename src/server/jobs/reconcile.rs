@@ -1,0 +1,28 @@
+//! Asks the database twice a second what other nodes committed.
+
+use crate::server::state::AppState;
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// Reconciles the catalog until the shutdown.
+pub(super) async fn run(state: AppState) {
+    let mut ticks = interval(RECONCILE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        state.inventory.warm.put_back_idle();
+        let requested_at = Instant::now();
+        // An error is logged where it arises, and the next tick tries again. The timeout is for a connection that goes silent.
+        if let Ok(Ok(changed_users)) =
+            timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool, &state.clock)).await
+        {
+            state.catalog.mark_verified(requested_at);
+            changed_users.into_iter().for_each(|user_id| state.broadcast.resync_user(user_id));
+        }
+    }
+}
+
+/// Half of the second within which every screen must show what the database has.
+const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long one reconciliation may take.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(10);

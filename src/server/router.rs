@@ -1,0 +1,37 @@
+//! Every route and every layer.
+
+use super::{
+    http::{api, assets, health, pages, security, server_functions},
+    realtime::socket,
+    state::AppState,
+};
+use crate::domain::error::{DropError, Missing};
+use any_spawner::Executor;
+use axum::{
+    Router,
+    middleware::from_fn,
+    response::IntoResponse,
+    routing::{any, get, post},
+};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+
+pub(super) fn router(state: AppState) -> Router {
+    // Leptos needs an executor before it renders. The first call in a process sets it, the others fail.
+    let _ = Executor::init_tokio();
+    Router::new()
+        .nest("/api", api::routes())
+        // `nest` leaves out the path with nothing but the slash.
+        .route("/api/", any(async || DropError::NotFound(Missing::Path)))
+        .route("/ws", get(socket::upgrade))
+        .route("/healthz", get(health::liveness))
+        .route("/readyz", get(health::readiness))
+        .route("/rpc/{*function}", post(server_functions::call))
+        .route("/", get(pages::page))
+        .route("/drops/{id}", get(pages::page))
+        .route("/purchases", get(pages::page))
+        .merge(assets::routes(&state))
+        .layer(from_fn(security::protect))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(|_| DropError::Internal.into_response()))
+        .with_state(state)
+}

@@ -1,0 +1,75 @@
+//! What requests, jobs and sockets share.
+
+use super::{
+    auth::session::SessionKey,
+    catalog::{Catalog, change::Notification},
+    clock::DatabaseClock,
+    config::Config,
+    http::api::listing::ListingCache,
+    inventory::Inventory,
+    realtime::broadcast::Broadcast,
+};
+use leptos::config::{LeptosOptions, get_configuration};
+use sqlx::PgPool;
+use std::{error::Error, ops::Deref, sync::Arc};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A handle on the node. A clone is one reference count, which matters because each request makes several.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The parts of [`AppState`].
+pub struct Shared {
+    pub config: Config,
+    pub session_key: SessionKey,
+    pub pool: PgPool,
+    pub clock: Arc<DatabaseClock>,
+    pub catalog: Arc<Catalog>,
+    pub inventory: Inventory,
+    pub broadcast: Arc<Broadcast>,
+    /// What the inventory has for single users, until [`broadcast`](super::realtime::broadcast) sends it.
+    pub(crate) notifications: Mutex<mpsc::UnboundedReceiver<Vec<Notification>>>,
+    pub listing: ListingCache,
+    /// Where the compiled page is.
+    pub leptos: LeptosOptions,
+    /// Cancelled when the process is told to stop.
+    pub shutdown: CancellationToken,
+    /// Jobs, sockets and transactions, which a stop waits for.
+    pub tasks: TaskTracker,
+}
+
+impl AppState {
+    /// Loads the catalog from a database whose schema is current.
+    pub async fn load(config: Config, pool: PgPool) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let (clock, catalog) = (Arc::new(DatabaseClock::default()), Arc::new(Catalog::default()));
+        catalog.reconcile(&pool, &clock).await?;
+        // Every snapshot has what was just loaded, so there is nothing to send.
+        catalog.flush(clock.now());
+        let tasks = TaskTracker::new();
+        let (sender, notifications) = mpsc::unbounded_channel();
+        let inventory = Inventory::new(&config, pool.clone(), clock.clone(), catalog.clone(), sender, tasks.clone());
+        Ok(Self(Arc::new(Shared {
+            session_key: SessionKey::load(&config.session_key, &pool).await?,
+            config,
+            pool,
+            clock,
+            catalog,
+            inventory,
+            broadcast: Arc::default(),
+            notifications: Mutex::new(notifications),
+            listing: ListingCache::default(),
+            leptos: get_configuration(None)?.leptos_options,
+            shutdown: CancellationToken::new(),
+            tasks,
+        })))
+    }
+}
