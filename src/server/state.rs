@@ -36,7 +36,7 @@ pub struct Shared {
     pub catalog: Arc<Catalog>,
     pub inventory: Inventory,
     pub broadcast: Arc<Broadcast>,
-    /// What the inventory has for single users, until [`broadcast`](super::realtime::broadcast) sends it.
+    /// What the inventory has for single users, until the job of that name sends it.
     pub(crate) notifications: Mutex<mpsc::UnboundedReceiver<Vec<Notification>>>,
     pub listing: ListingCache,
     /// Where the compiled page is.
@@ -56,7 +56,15 @@ impl AppState {
         catalog.flush(clock.now());
         let tasks = TaskTracker::new();
         let (sender, notifications) = mpsc::unbounded_channel();
-        let inventory = Inventory::new(&config, pool.clone(), clock.clone(), catalog.clone(), sender, tasks.clone());
+        let inventory = Inventory::new(
+            config.strategy,
+            config.reservation_ttl,
+            pool.clone(),
+            clock.clone(),
+            catalog.clone(),
+            sender,
+            tasks.clone(),
+        );
         Ok(Self(Arc::new(Shared {
             session_key: SessionKey::load(&config.session_key, &pool).await?,
             config,

@@ -32,7 +32,6 @@ pub use statements::PREPARED;
 use super::{
     catalog::{Catalog, change::Notification},
     clock::DatabaseClock,
-    config::Config,
     database::warm::WarmConnections,
 };
 use batcher::Batcher;
@@ -70,7 +69,8 @@ pub struct Shared {
 
 impl Inventory {
     pub(crate) fn new(
-        config: &Config,
+        strategy: Strategy,
+        reservation_ttl: Duration,
         pool: PgPool,
         clock: Arc<DatabaseClock>,
         catalog: Arc<Catalog>,
@@ -78,10 +78,10 @@ impl Inventory {
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Shared {
-            warm: WarmConnections::new(config.strategy.transactions()),
-            batcher: Batcher::new(config.strategy),
+            warm: WarmConnections::new(strategy.transactions()),
+            batcher: Batcher::new(strategy),
             expiry_timer: ExpiryTimer::default(),
-            reservation_ttl: config.reservation_ttl,
+            reservation_ttl,
             pool,
             clock,
             catalog,

@@ -136,7 +136,7 @@ impl LockedDrop {
             settled: vec![],
             purchasers: vec![],
         };
-        let user_states = user_state::read(&drop, user_states)?;
+        let user_states = user_state::read(user_states, drop.id, drop.now, |size_id| drop.label(size_id))?;
         if is_due {
             drop.expire_due(user_ids).await?;
         }

@@ -1,6 +1,6 @@
 //! What the users of a batch hold and own of its drop.
 
-use super::{statements::UserStateRow, transaction::LockedDrop};
+use super::statements::UserStateRow;
 use crate::domain::{Reservation, ReservationStatus, User};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, postgres::PgRow};
@@ -31,16 +31,21 @@ impl UserState {
     }
 }
 
-/// Reads the rows of [`statements`](super::statements).
-pub(super) fn read(drop: &LockedDrop, rows: &[PgRow]) -> Result<UserStates, sqlx::Error> {
+/// Reads rows of the statement `user_states`; `label_of` gives the label of a size.
+pub(super) fn read(
+    rows: &[PgRow],
+    drop_id: i64,
+    now: DateTime<Utc>,
+    label_of: impl Fn(i64) -> String,
+) -> Result<UserStates, sqlx::Error> {
     let read_one = |row| {
         let row = UserStateRow::from_row(row)?;
         let latest = match (row.reservation_id, row.size_id, row.status, row.expires_at, row.created_at) {
             (Some(id), Some(size_id), Some(status), Some(expires_at), Some(created_at)) => {
                 // The transaction is about to expire it.
-                let is_due = status == ReservationStatus::Active && expires_at <= drop.now;
+                let is_due = status == ReservationStatus::Active && expires_at <= now;
                 let status = if is_due { ReservationStatus::Expired } else { status };
-                let (drop_id, user_id, size) = (drop.id, row.id, drop.label(size_id));
+                let (user_id, size) = (row.id, label_of(size_id));
                 let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
                 Some(LatestReservation { size_id, reservation })
             }

@@ -5,7 +5,7 @@ use crate::{
     domain::event::ServerEvent,
     server::{
         catalog::{Catalog, change::Notification},
-        state::{AppState, Shared},
+        clock::DatabaseClock,
     },
 };
 use axum::body::Bytes;
@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// At most 20 flushes a second: faster than a person can read a number, and a bound on what a connection costs.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
@@ -64,6 +65,18 @@ impl Broadcast {
                 let bytes = EncodedEvents::of(&[event]).bytes;
                 *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
                 bytes
+            }
+        }
+    }
+
+    /// Sends notifications to the users whom they concern.
+    pub(crate) fn notify(&self, notifications: Vec<Notification>) {
+        for notification in notifications {
+            match notification {
+                Notification::Reservation { reservation, purchase } => {
+                    self.send_to(reservation.user_id, || ServerEvent::Reservation { reservation, purchase });
+                }
+                Notification::UnknownOutcome { user_id } => self.resync_user(user_id),
             }
         }
     }
@@ -128,15 +141,19 @@ impl Drop for Subscription {
 
 /// Flushes the catalog until the shutdown: the first change at once, further ones at most every [`FLUSH_INTERVAL`], latest
 /// value wins.
-pub(crate) async fn run(state: AppState) {
-    let Shared { catalog, clock, broadcast, shutdown, .. } = &*state;
+pub(crate) async fn run(
+    broadcast: Arc<Broadcast>,
+    catalog: Arc<Catalog>,
+    clock: Arc<DatabaseClock>,
+    shutdown: CancellationToken,
+) {
     while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
         let next = Instant::now() + FLUSH_INTERVAL;
         let events = catalog.flush(clock.now());
         if !events.is_empty() {
             // Before they are sent: a connection that subscribes too late for them must get a snapshot that has them.
             broadcast.flushes.fetch_add(1, Ordering::SeqCst);
-            send(broadcast, &EncodedEvents::of(&events)).await;
+            send(&broadcast, &EncodedEvents::of(&events)).await;
         }
         tokio::time::sleep_until(next).await;
     }
@@ -151,21 +168,4 @@ async fn send(broadcast: &Broadcast, events: &EncodedEvents) {
         tasks.spawn(async move { connections.iter().for_each(|connection| connection.send(&events)) });
     }
     tasks.join_all().await;
-}
-
-/// Sends the inventory's notifications to the users whom they concern, until the shutdown.
-pub(crate) async fn deliver_notifications(state: AppState) {
-    let Shared { broadcast, notifications, shutdown, .. } = &*state;
-    let mut notifications = notifications.lock().await;
-    while let Some(Some(batch)) = shutdown.run_until_cancelled(notifications.recv()).await {
-        for notification in batch {
-            match notification {
-                Notification::Reservation { reservation, purchase } => {
-                    let user_id = reservation.user_id;
-                    broadcast.send_to(user_id, || ServerEvent::Reservation { reservation, purchase });
-                }
-                Notification::UnknownOutcome { user_id } => broadcast.resync_user(user_id),
-            }
-        }
-    }
 }
