@@ -1,6 +1,10 @@
 //! The REST API as an external client calls it.
 
-use super::{Answer, DEADLINE, Person, id_of, send};
+use super::{
+    answer::{Answer, id_of, send},
+    people::Person,
+    wait::DEADLINE,
+};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, redirect::Policy};
 use serde_json::{Value, json};
 use std::net::SocketAddr;

@@ -1,6 +1,9 @@
 //! A browser: it keeps cookies, calls server functions and submits forms.
 
-use super::{Answer, Api, api::build_client, send};
+use super::{
+    answer::{Answer, send},
+    api::{Api, build_client},
+};
 use reqwest::{Client, RequestBuilder, header};
 
 pub(crate) struct Browser<'a> {

@@ -1,6 +1,6 @@
 //! Requests that run at the same time.
 
-use super::{Answer, Api, Person};
+use super::{answer::Answer, api::Api, people::Person};
 use futures_util::{StreamExt, future::join_all, stream};
 use tokio::task::JoinHandle;
 

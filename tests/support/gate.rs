@@ -1,6 +1,6 @@
 //! A gate in the database that holds transactions just before or during their COMMIT.
 
-use super::until;
+use super::wait::until;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, pool::PoolConnection};
 
 /// Blocks every transaction that inserts a reservation until the gate is opened.

@@ -1,6 +1,6 @@
 //! Row locks in the database.
 
-use super::{query_number, until};
+use super::{stock::query_number, wait::until};
 use sqlx::{PgPool, Postgres, Transaction};
 
 /// Takes the lock of a drop, so that every transaction of that drop waits until this one ends.

@@ -1,7 +1,14 @@
 //! A node of the shop inside the test's process. Tests reach the server's internals only through this file and
 //! `people.rs`.
 
-use super::{ADMIN_TOKEN, Api, Proxy, assert_invariants, shown_stock, stored_stock, until};
+use super::{
+    api::{ADMIN_TOKEN, Api},
+    invariants::assert_invariants,
+    people::SESSION_KEY,
+    proxy::Proxy,
+    stock::{shown_stock, stored_stock},
+    wait::until,
+};
 use sneakdrop::server::{
     config::Config,
     database,
@@ -42,8 +49,6 @@ pub(crate) struct Settings {
     /// How the node connects to the database, if not as the test does.
     pub(crate) database: Option<PgConnectOptions>,
 }
-
-pub(crate) const SESSION_KEY: &str = "a session key for tests, longer than 32 characters";
 
 /// How many tests may have nodes at the same time. Three tests with two nodes of 20 connections each stay within
 /// PostgreSQL's limit of connections.

@@ -1,11 +1,12 @@
 //! Users and their sessions.
 
-use super::SESSION_KEY;
 use sneakdrop::{
     domain::User,
     server::auth::session::{self, SessionKey},
 };
 use sqlx::PgPool;
+
+pub(crate) const SESSION_KEY: &str = "a session key for tests, longer than 32 characters";
 
 /// A user with an account and a valid session.
 #[derive(Clone, Debug)]

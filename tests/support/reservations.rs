@@ -1,6 +1,6 @@
 //! Reservations in the database.
 
-use super::{Person, query_number, until};
+use super::{people::Person, stock::query_number, wait::until};
 use sqlx::PgPool;
 
 /// Makes a reservation expire now.

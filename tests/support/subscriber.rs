@@ -1,6 +1,11 @@
 //! A client of `/ws` that applies events as the page does.
 
-use super::{Api, Person, shown_stock, soon, stock::Stock, until};
+use super::{
+    api::Api,
+    people::Person,
+    stock::{Stock, shown_stock},
+    wait::{soon, until},
+};
 use futures_util::{SinkExt, StreamExt};
 use sneakdrop::domain::{
     Purchase, Reservation, SneakerDrop, Visitor,
