@@ -2,10 +2,7 @@
 //!
 //! All of them accept a plain form post, so that every button works before WebAssembly has loaded, and without it.
 
-use crate::{
-    domain::error::DropError,
-    domain::{self, Purchaser, Reservation, Visitor},
-};
+use crate::domain::{self, Purchaser, Reservation, Visitor, error::DropError};
 use leptos::prelude::*;
 
 /// Claims a username for this browser, or signs in with one that this browser has claimed before.

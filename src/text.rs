@@ -1,9 +1,9 @@
 //! The text of the pages and of every error: short and plain, without exclamation marks. An error says what happened
 //! and what to do next.
 
-use crate::{
-    domain::error::{DropError, Missing},
-    domain::{Purchase, Reservation, Size},
+use crate::domain::{
+    Purchase, Reservation, Size,
+    error::{DropError, Missing},
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use std::fmt;

@@ -6,10 +6,9 @@
 use crate::{
     client::clock::Clock,
     client::toasts::Toasts,
-    domain::error::DropError,
-    domain::event::ServerEvent,
     domain::{
         LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User, Visitor,
+        error::DropError, event::ServerEvent,
     },
     text,
 };

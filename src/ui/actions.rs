@@ -7,8 +7,7 @@ use crate::{
     client::forms::FormPost,
     client::socket,
     client::store::Store,
-    domain::error::DropError,
-    domain::{Purchase, Reservation, ReservationStatus},
+    domain::{Purchase, Reservation, ReservationStatus, error::DropError},
     rpc, text,
 };
 use leptos::{prelude::*, server_fn::ServerFn};

@@ -5,8 +5,7 @@ use crate::{
     client::socket,
     client::store::Store,
     client::toasts::Toasts,
-    domain::Snapshot,
-    domain::error::DropError,
+    domain::{Snapshot, error::DropError},
     text,
     ui::actions::Actions,
     ui::components::{

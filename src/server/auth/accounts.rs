@@ -14,9 +14,6 @@ use crate::{
 use sqlx::PgPool;
 use unicode_normalization::UnicodeNormalization;
 
-/// The longest username, in characters.
-const USERNAME_MAX_CHARS: usize = 32;
-
 pub(crate) struct Account {
     pub(crate) user: User,
     /// Whether the caller may act as this user: they claimed the username just now or earlier.
@@ -102,6 +99,9 @@ pub(crate) fn is_invisible(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
+
+/// The longest username, in characters.
+const USERNAME_MAX_CHARS: usize = 32;
 
 #[cfg(test)]
 mod tests {

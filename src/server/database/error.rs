@@ -4,9 +4,6 @@ use crate::domain::error::DropError;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a query may take in all. PostgreSQL's own limits are shorter; this one covers a connection that goes silent.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(8);
-
 /// Runs queries within [`QUERY_TIMEOUT`] and maps their errors.
 pub(crate) async fn with_timeout<T>(queries: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DropError> {
     match timeout(QUERY_TIMEOUT, queries).await {
@@ -67,3 +64,6 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// How long a query may take in all. PostgreSQL's own limits are shorter; this one covers a connection that goes silent.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(8);

@@ -21,12 +21,6 @@ use std::{
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// At most 20 flushes a second: faster than a person can read a number, and a bound on what a connection costs.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Connections that one task writes to, which takes a few milliseconds; other tasks wait no longer for its core.
-const CONNECTIONS_PER_TASK: usize = 500;
-
 /// Every connection of this node, and the snapshot that new ones start from.
 #[derive(Default)]
 pub struct Broadcast {
@@ -169,3 +163,9 @@ async fn send(broadcast: &Broadcast, events: &EncodedEvents) {
     }
     tasks.join_all().await;
 }
+
+/// At most 20 flushes a second: faster than a person can read a number, and a bound on what a connection costs.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Connections that one task writes to, which takes a few milliseconds; other tasks wait no longer for its core.
+const CONNECTIONS_PER_TASK: usize = 500;

@@ -14,12 +14,6 @@ use std::{
 };
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-/// Events that may wait for the network. A connection that falls behind further skips to a new snapshot.
-const MAX_QUEUED_EVENTS: usize = 256;
-
-/// How long the network may take nothing of what waits before the connection is closed.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The sending side of a socket, shared by its task and everything that sends to it.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
@@ -178,3 +172,9 @@ impl Connection {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Events that may wait for the network. A connection that falls behind further skips to a new snapshot.
+const MAX_QUEUED_EVENTS: usize = 256;
+
+/// How long the network may take nothing of what waits before the connection is closed.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);

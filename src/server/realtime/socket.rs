@@ -44,19 +44,6 @@ use tungstenite::{
     },
 };
 
-/// How often a socket is pinged; it is closed when two pings stay unanswered. A page cannot see pings, so it also gets a
-/// heartbeat if nothing else was sent meanwhile.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Pages only send pongs and closes.
-const MAX_MESSAGE_BYTES: usize = 1024;
-
-/// Messages of one socket that are read before other tasks have their turn.
-const MESSAGES_IN_A_ROW: usize = 16;
-
-/// Room for a message. The default of 128 KiB would be 1.3 GB for ten thousand sockets.
-const READ_BUFFER_BYTES: usize = 256;
-
 pub(crate) async fn upgrade(State(state): State<AppState>, caller: Caller, mut request: Request) -> Response {
     if !is_same_origin(request.headers()) {
         return DropError::Forbidden.into_response();
@@ -242,3 +229,16 @@ fn next_phase() -> f64 {
     static SOCKETS: AtomicU32 = AtomicU32::new(0);
     (f64::from(SOCKETS.fetch_add(1, Ordering::Relaxed)) * 0.618_033_988_749_895).fract()
 }
+
+/// How often a socket is pinged; it is closed when two pings stay unanswered. A page cannot see pings, so it also gets a
+/// heartbeat if nothing else was sent meanwhile.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Pages only send pongs and closes.
+const MAX_MESSAGE_BYTES: usize = 1024;
+
+/// Messages of one socket that are read before other tasks have their turn.
+const MESSAGES_IN_A_ROW: usize = 16;
+
+/// Room for a message. The default of 128 KiB would be 1.3 GB for ten thousand sockets.
+const READ_BUFFER_BYTES: usize = 256;

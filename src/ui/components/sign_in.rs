@@ -2,7 +2,11 @@
 
 use super::{icons::Close, loaded::Loaded};
 use crate::{
-    client::forms::FormPost, client::socket, client::store::Store, domain::Visitor, domain::error::DropError, rpc, text,
+    client::forms::FormPost,
+    client::socket,
+    client::store::Store,
+    domain::{Visitor, error::DropError},
+    rpc, text,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 
