@@ -1,4 +1,4 @@
-//! Who is asking.
+//! The caller of a request.
 
 use super::{
     origin::is_https,
@@ -15,7 +15,7 @@ use axum::{
 use std::convert::Infallible;
 use subtle::ConstantTimeEq;
 
-/// Who a request comes from.
+/// Whom a request comes from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caller {
     pub(crate) user: Option<User>,

@@ -1,4 +1,4 @@
-//! Who somebody is: sessions, accounts, and where requests come from.
+//! Sessions, accounts, the caller of a request and where it comes from.
 
 pub(crate) mod accounts;
 pub(crate) mod caller;

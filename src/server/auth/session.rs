@@ -1,4 +1,4 @@
-//! The signed proof of who somebody is.
+//! Signed tokens that prove who a user is.
 //!
 //! A token is `v1.<user id>.<username>.<signature>`, the last two in base64url. It contains the user, so that reading it
 //! costs no query. Browsers keep it in a cookie, other clients send it as a bearer token.

@@ -1,4 +1,4 @@
-//! The doors: pages and server functions, REST, health.
+//! Everything that HTTP requests enter through: pages, server functions, the REST API, health checks.
 
 pub(crate) mod api;
 pub(crate) mod assets;

@@ -1,4 +1,4 @@
-//! For whom a request acts.
+//! The user for whom a request acts.
 
 use super::body::Fields;
 use crate::{

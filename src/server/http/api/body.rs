@@ -54,13 +54,13 @@ impl FromRequest<AppState> for Fields {
 }
 
 impl Fields {
-    /// The first of `names` that is there, as the caller spelled it; `null` counts as absent.
+    /// The first of `names` that is present, as the caller spelled it; `null` counts as absent.
     pub(super) fn get<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &Value)> {
         let found = names.iter().filter_map(|name| Some((*name, self.0.get(*name)?)));
         found.into_iter().find(|(_, value)| !value.is_null())
     }
 
-    /// How the caller spells a field; ours if they don't.
+    /// How the caller spells a field; the documented spelling if it is absent.
     pub(super) fn spelling<'n>(&self, names: &[&'n str]) -> &'n str {
         self.get(names).map_or(names[0], |(name, _)| name)
     }
