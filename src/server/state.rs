@@ -1,18 +1,12 @@
 //! What requests, jobs and sockets share.
 
 use super::{
-    auth::session::SessionKey,
-    catalog::{Catalog, change::Notification},
-    clock::DatabaseClock,
-    config::Config,
-    http::api::listing::ListingCache,
-    inventory::Inventory,
-    realtime::broadcast::Broadcast,
+    auth::session::SessionKey, catalog::Catalog, clock::DatabaseClock, config::Config,
+    http::api::listing::ListingCache, inventory::Inventory, realtime::broadcast::Broadcast,
 };
 use leptos::config::{LeptosOptions, get_configuration};
 use sqlx::PgPool;
 use std::{error::Error, ops::Deref, sync::Arc};
-use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A handle on the node. A clone is one reference count, which matters because each request makes several.
@@ -36,8 +30,6 @@ pub struct Shared {
     pub catalog: Arc<Catalog>,
     pub inventory: Inventory,
     pub broadcast: Arc<Broadcast>,
-    /// What the inventory has for single users, until the job of that name sends it.
-    pub(crate) notifications: Mutex<mpsc::UnboundedReceiver<Vec<Notification>>>,
     pub listing: ListingCache,
     /// Where the compiled page is.
     pub leptos: LeptosOptions,
@@ -55,14 +47,17 @@ impl AppState {
         // Every snapshot has what was just loaded, so there is nothing to send.
         catalog.flush(clock.now());
         let tasks = TaskTracker::new();
-        let (sender, notifications) = mpsc::unbounded_channel();
+        let broadcast = Arc::new(Broadcast::default());
         let inventory = Inventory::new(
             config.strategy,
             config.reservation_ttl,
             pool.clone(),
             clock.clone(),
             catalog.clone(),
-            sender,
+            Box::new({
+                let broadcast = broadcast.clone();
+                move |notifications| broadcast.notify(notifications)
+            }),
             tasks.clone(),
         );
         Ok(Self(Arc::new(Shared {
@@ -72,8 +67,7 @@ impl AppState {
             clock,
             catalog,
             inventory,
-            broadcast: Arc::default(),
-            notifications: Mutex::new(notifications),
+            broadcast,
             listing: ListingCache::default(),
             leptos: get_configuration(None)?.leptos_options,
             shutdown: CancellationToken::new(),

@@ -38,7 +38,6 @@ use batcher::Batcher;
 use expiry_timer::ExpiryTimer;
 use sqlx::PgPool;
 use std::{ops::Deref, sync::Arc, time::Duration};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::TaskTracker;
 
 /// Everything that a change of stock needs. A clone is one reference count.
@@ -53,6 +52,9 @@ impl Deref for Inventory {
     }
 }
 
+/// Called after each commit. A channel would wake another task for it.
+pub(crate) type Notify = Box<dyn Fn(Vec<Notification>) + Send + Sync>;
+
 /// The parts of [`Inventory`].
 pub struct Shared {
     pool: PgPool,
@@ -61,8 +63,8 @@ pub struct Shared {
     catalog: Arc<Catalog>,
     pub(crate) batcher: Batcher,
     pub(crate) expiry_timer: ExpiryTimer,
-    /// What single users are sent after a commit; the inventory does not know how.
-    notifications: UnboundedSender<Vec<Notification>>,
+    /// Sends what concerns single users after a commit; the inventory does not know how.
+    notify: Notify,
     reservation_ttl: Duration,
     tasks: TaskTracker,
 }
@@ -74,7 +76,7 @@ impl Inventory {
         pool: PgPool,
         clock: Arc<DatabaseClock>,
         catalog: Arc<Catalog>,
-        notifications: UnboundedSender<Vec<Notification>>,
+        notify: Notify,
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -85,7 +87,7 @@ impl Inventory {
             pool,
             clock,
             catalog,
-            notifications,
+            notify,
             tasks,
         }))
     }
@@ -100,9 +102,7 @@ impl Inventory {
         self.batcher.waiting()
     }
 
-    /// Hands over what single users are sent.
     fn notify(&self, notifications: Vec<Notification>) {
-        // Without a receiver the node is shutting down, and its sockets with it.
-        let _ = self.notifications.send(notifications);
+        (self.notify)(notifications);
     }
 }

@@ -2,7 +2,6 @@
 
 mod batch_report;
 mod expiry;
-mod notifications;
 mod reconcile;
 
 use super::{realtime::broadcast, state::AppState};
@@ -11,7 +10,6 @@ use super::{realtime::broadcast, state::AppState};
 pub fn spawn(state: &AppState) {
     let (broadcast, catalog) = (state.broadcast.clone(), state.catalog.clone());
     state.tasks.spawn(broadcast::run(broadcast, catalog, state.clock.clone(), state.shutdown.clone()));
-    state.tasks.spawn(notifications::run(state.clone()));
     state.tasks.spawn(expiry::run(state.clone()));
     state.tasks.spawn(reconcile::run(state.clone()));
     state.tasks.spawn(batch_report::run(state.clone()));
