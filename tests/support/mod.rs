@@ -33,4 +33,4 @@ pub(crate) use reservations::{expire_now, insert_expired_reservations, status_of
 pub(crate) use server_process::ServerProcess;
 pub(crate) use stock::{query_number, shown_stock, stored_stock};
 pub(crate) use subscriber::{Subscriber, open_websocket};
-pub(crate) use wait::{DEADLINE, soon, until};
+pub(crate) use wait::{DEADLINE, until};
