@@ -79,8 +79,8 @@ impl Database {
         let ids: Vec<i64> = buyers.iter().map(|buyer| buyer.id).collect();
         sqlx::query(
             "with held as (
-                 insert into reservations (drop_id, size_id, user_id, expires_at)
-                 select $1, s.id, u.id, clock_timestamp() + interval '1 day'
+                 insert into reservations (drop_id, size_id, user_id, price_cents, expires_at)
+                 select $1, s.id, u.id, 19900, clock_timestamp() + interval '1 day'
                  from drop_sizes s, unnest($2::bigint[]) as u (id) where s.drop_id = $1
                  returning size_id
              ), moved as (

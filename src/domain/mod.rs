@@ -141,6 +141,8 @@ pub struct Reservation {
     pub user_id: i64,
     /// The size's label.
     pub size: String,
+    /// The drop's price when the pair was reserved, in US cents: what its purchase costs.
+    pub price_cents: i32,
     pub status: ReservationStatus,
     /// The first time at which the pair cannot be bought any more.
     #[serde(deserialize_with = "timestamp::read")]
@@ -179,7 +181,7 @@ pub struct Purchase {
     pub reservation_id: i64,
     /// The size's label.
     pub size: String,
-    /// The price paid, in US cents: the drop's price at the time of the purchase.
+    /// The price paid, in US cents: the reservation's.
     pub price_cents: i32,
     #[serde(deserialize_with = "timestamp::read")]
     pub created_at: DateTime<Utc>,

@@ -122,6 +122,7 @@ mod tests {
             drop_id: 1,
             user_id: 1,
             size: "US 9".into(),
+            price_cents: 19_900,
             status: ReservationStatus::Active,
             expires_at: at(expires_in),
             created_at: at(0),

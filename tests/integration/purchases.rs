@@ -40,12 +40,15 @@ async fn purchasing_again_returns_the_same_purchase_and_sells_once(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn purchase_costs_the_current_price_of_the_drop(db: PgPool) {
+async fn purchase_costs_the_price_at_which_the_pair_was_reserved(db: PgPool) {
     let node = Node::start(&db).await;
     let drop_id = node.create_open_drop(5).await;
     let alice = node.sign_in("alice").await;
-    node.reserve(&alice, drop_id).await.expect_status(201);
+    let held = node.reserve(&alice, drop_id).await.expect_status(201);
+    assert_eq!(held.json["reservation"]["price_cents"], 19_900);
     sqlx::query("update drops set price_cents = 5").execute(&db).await.expect("the price is valid");
-    assert_eq!(node.purchase(&alice, drop_id).await.expect_status(200).json["purchase"]["price_cents"], 5);
+    assert_eq!(node.reserve(&alice, drop_id).await.expect_status(200).json, held.json);
+    assert_eq!(node.purchase(&alice, drop_id).await.expect_status(200).json["purchase"]["price_cents"], 19_900);
+    assert_eq!(node.reserve(&alice, drop_id).await.expect_status(201).json["reservation"]["price_cents"], 5);
     node.stop_and_assert_invariants().await;
 }

@@ -92,8 +92,8 @@ async fn both_spellings_reserve_purchase_and_release(db: PgPool) {
     let first = node.post(&reserve, token, json!({ "userId": alice_id, "size": "One size" })).await.expect_status(201);
     let reservation = &first.json["reservation"];
     let expected = json!({
-        "id": reservation["id"], "drop_id": drop_id, "user_id": alice_id, "size": "One size", "status": "active",
-        "expires_at": reservation["expires_at"], "created_at": reservation["created_at"],
+        "id": reservation["id"], "drop_id": drop_id, "user_id": alice_id, "size": "One size",
+        "price_cents": 19_900, "status": "active", "expires_at": reservation["expires_at"], "created_at": reservation["created_at"],
     });
     assert_eq!(first.json, json!({ "reservation": expected, "newStock": 4 }));
     let again = node.post("/api/drops/reserve", token, json!({ "dropId": drop_id })).await.expect_status(200);

@@ -48,11 +48,12 @@ const INVARIANTS: [(&str, &str); 6] = [
          from purchases group by reservation_id having count(*) > 1",
     ),
     (
-        "the completed reservations are those with a purchase, by the same user and of the same size",
+        "the completed reservations are those with a purchase, of the same user, drop, size and price",
         "select format('completed reservation %s, purchase %s',
                        coalesce(r.id::text, 'missing'), coalesce(p.id::text, 'missing'))
-         from (select id, user_id, size_id from reservations where status = 'completed') r
-         full join purchases p on p.reservation_id = r.id and p.user_id = r.user_id and p.size_id = r.size_id
+         from (select * from reservations where status = 'completed') r
+         full join purchases p on (p.reservation_id, p.user_id, p.drop_id, p.size_id, p.price_cents)
+             = (r.id, r.user_id, r.drop_id, r.size_id, r.price_cents)
          where r.id is null or p.reservation_id is null",
     ),
     (

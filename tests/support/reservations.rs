@@ -15,8 +15,8 @@ pub(crate) async fn insert_expired_reservations(db: &PgPool, drop_id: i64, peopl
     let ids: Vec<i64> = people.iter().map(|person| person.id).collect();
     sqlx::query(
         "with held as (
-             insert into reservations (drop_id, size_id, user_id, created_at, expires_at)
-             select $1, s.id, u.id, clock_timestamp() - interval '1 minute',
+             insert into reservations (drop_id, size_id, user_id, price_cents, created_at, expires_at)
+             select $1, s.id, u.id, 19900, clock_timestamp() - interval '1 minute',
                     clock_timestamp() - interval '1 second' + u.position * interval '1 microsecond'
              from drop_sizes s, unnest($2::bigint[]) with ordinality as u (id, position) where s.drop_id = $1
              returning size_id

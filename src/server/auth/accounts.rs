@@ -55,8 +55,8 @@ pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropErro
 pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropError> {
     let reservations = sqlx::query_as!(
         Reservation,
-        r#"select r.id, r.drop_id, r.user_id, s.label as size, r.expires_at, r.created_at,
-                  r.status as "status: ReservationStatus"
+        r#"select r.id, r.drop_id, r.user_id, s.label as size, r.price_cents, r.expires_at,
+                  r.created_at, r.status as "status: ReservationStatus"
            from reservations r join drop_sizes s on s.id = r.size_id
            where r.user_id = $1 and r.status = 'active' and r.expires_at > clock_timestamp()"#,
         user.id

@@ -123,35 +123,28 @@ async fn insert(
         return Ok(HashMap::new());
     }
     let reservation_ids: Vec<i64> = held.iter().map(|(latest, _)| latest.reservation.id).collect();
-    let size_ids: Vec<i64> = held.iter().map(|(latest, _)| latest.size_id).collect();
-    let user_ids: Vec<i64> = held.iter().map(|(_, purchaser)| purchaser.id).collect();
-    let (drop_id, price_cents, created_at) = (drop.id, drop.price_cents, drop.now);
+    let (drop_id, created_at) = (drop.id, drop.now);
     // A row that the conditional UPDATE does not change gets no purchase, which is an error below.
     let rows = sqlx::query!(
         "with completed as (
-             update reservations set status = 'completed', settled_at = $6
-             where id = any($4) and status = 'active' and expires_at > $6
-             returning id
+             update reservations set status = 'completed', settled_at = $2
+             where id = any($1) and status = 'active' and expires_at > $2
+             returning id, drop_id, size_id, user_id, price_cents
          )
          insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents, created_at)
-         select $1, size_id, user_id, reservation_id, $5, $6
-         from unnest($2::bigint[], $3::bigint[], $4::bigint[]) with ordinality
-             as sold (size_id, user_id, reservation_id, position)
+         select drop_id, size_id, user_id, reservation_id, price_cents, $2
+         from unnest($1::bigint[]) with ordinality as sold (reservation_id, position)
          join completed on completed.id = reservation_id
          order by position
          returning id, reservation_id",
-        drop_id,
-        &size_ids,
-        &user_ids,
         &reservation_ids,
-        price_cents,
         created_at
     );
     let rows = rows.fetch_all(drop.connection()).await?;
     let mut ids: HashMap<i64, i64> = rows.into_iter().map(|row| (row.reservation_id, row.id)).collect();
     let mut purchases = HashMap::new();
     for (LatestReservation { size_id, reservation }, User { id: user_id, username }) in held {
-        let (reservation_id, size) = (reservation.id, reservation.size.clone());
+        let (reservation_id, size, price_cents) = (reservation.id, reservation.size.clone(), reservation.price_cents);
         let id = ids.remove(&reservation_id).ok_or(sqlx::Error::RowNotFound)?;
         let purchase = domain::Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at };
         drop.move_stock(size_id, 0, -1, Reason::Purchased);

@@ -40,11 +40,11 @@ const USER_STATES: &str = "prepare user_states (bigint, bigint[]) as
     select u.id, u.username,
            case when (select limit_per_user from drops where id = $1) is null then 0
                 else (select count(*) from purchases where user_id = u.id and drop_id = $1) end as bought,
-           r.id as reservation_id, r.size_id, r.status, r.expires_at, r.created_at
+           r.id as reservation_id, r.size_id, r.price_cents, r.status, r.expires_at, r.created_at
     from unnest($2) as wanted (id)
     cross join lateral (select id, username from users where id = wanted.id limit 1) u
     left join lateral (
-        select id, size_id, status, expires_at, created_at from reservations
+        select id, size_id, price_cents, status, expires_at, created_at from reservations
         where user_id = wanted.id and drop_id = $1 order by id desc limit 1
     ) r on true";
 
@@ -55,6 +55,7 @@ pub(super) struct UserStateRow {
     pub(super) bought: i64,
     pub(super) reservation_id: Option<i64>,
     pub(super) size_id: Option<i64>,
+    pub(super) price_cents: Option<i32>,
     pub(super) status: Option<ReservationStatus>,
     pub(super) expires_at: Option<DateTime<Utc>>,
     pub(super) created_at: Option<DateTime<Utc>>,
@@ -62,15 +63,15 @@ pub(super) struct UserStateRow {
 
 /// Writes new reservations, the stock of sizes and the next version of the drop.
 const WRITE: &str = "prepare write
-    (bigint, bigint[], integer[], integer[], bigint[], bigint[], timestamptz, timestamptz) as
+    (bigint, bigint[], integer[], integer[], bigint[], bigint[], integer, timestamptz, timestamptz) as
     with moved as (
         update drop_sizes s
         set available_stock = s.available_stock + m.available, held_stock = s.held_stock + m.held
         from unnest($2, $3, $4) as m (size_id, available, held)
         where s.id = m.size_id
     ), granted as (
-        insert into reservations (drop_id, size_id, user_id, expires_at, created_at)
-        select $1, size_id, user_id, $7, $8
+        insert into reservations (drop_id, size_id, user_id, price_cents, expires_at, created_at)
+        select $1, size_id, user_id, $7, $8, $9
         from unnest($5, $6) with ordinality as new (size_id, user_id, position)
         order by position
         returning id, size_id, user_id

@@ -152,7 +152,7 @@ impl LockedDrop {
                    where drop_id = $1 and status = 'active' and expires_at <= $2
                    order by user_id = any($4) desc, expires_at limit $3
                )
-               returning id, user_id, size_id, expires_at, created_at"#,
+               returning id, user_id, size_id, price_cents, expires_at, created_at"#,
             self.id,
             self.now,
             MAX_EXPIRED + user_ids.len() as i64,
@@ -166,6 +166,7 @@ impl LockedDrop {
                 drop_id: self.id,
                 user_id: row.user_id,
                 size: self.label(row.size_id),
+                price_cents: row.price_cents,
                 status: ReservationStatus::Expired,
                 expires_at: row.expires_at,
                 created_at: row.created_at,
@@ -233,6 +234,7 @@ impl LockedDrop {
             drop_id: self.id,
             user_id,
             size: label(&self.sizes, size_id),
+            price_cents: self.price_cents,
             status: ReservationStatus::Active,
             expires_at,
             created_at: self.now,
@@ -265,13 +267,14 @@ impl LockedDrop {
     fn write_statement(&self, expires_at: DateTime<Utc>) -> String {
         let changed = || self.sizes.iter().filter(|locked| locked.available_delta != 0 || locked.held_delta != 0);
         format!(
-            "execute write({}, {}, {}, {}, {}, {}, '{}', '{}')",
+            "execute write({}, {}, {}, {}, {}, {}, {}, '{}', '{}')",
             self.id,
             array(changed().map(|locked| locked.id)),
             array(changed().map(|locked| locked.available_delta)),
             array(changed().map(|locked| locked.held_delta)),
             array(self.grants.iter().map(|(_, size_id)| size_id)),
             array(self.grants.iter().map(|(user_id, _)| user_id)),
+            self.price_cents,
             expires_at.to_rfc3339(),
             self.now.to_rfc3339(),
         )

@@ -40,17 +40,19 @@ pub(super) fn read(
 ) -> Result<UserStates, sqlx::Error> {
     let read_one = |row| {
         let row = UserStateRow::from_row(row)?;
-        let latest = match (row.reservation_id, row.size_id, row.status, row.expires_at, row.created_at) {
-            (Some(id), Some(size_id), Some(status), Some(expires_at), Some(created_at)) => {
-                // The transaction is about to expire it.
-                let is_due = status == ReservationStatus::Active && expires_at <= now;
-                let status = if is_due { ReservationStatus::Expired } else { status };
-                let (user_id, size) = (row.id, label_of(size_id));
-                let reservation = Reservation { id, drop_id, user_id, size, status, expires_at, created_at };
-                Some(LatestReservation { size_id, reservation })
-            }
-            _ => None,
-        };
+        let latest =
+            match (row.reservation_id, row.size_id, row.price_cents, row.status, row.expires_at, row.created_at) {
+                (Some(id), Some(size_id), Some(price_cents), Some(status), Some(expires_at), Some(created_at)) => {
+                    // The transaction is about to expire it.
+                    let is_due = status == ReservationStatus::Active && expires_at <= now;
+                    let status = if is_due { ReservationStatus::Expired } else { status };
+                    let (user_id, size) = (row.id, label_of(size_id));
+                    let reservation =
+                        Reservation { id, drop_id, user_id, size, price_cents, status, expires_at, created_at };
+                    Some(LatestReservation { size_id, reservation })
+                }
+                _ => None,
+            };
         Ok((row.id, UserState { user: User { id: row.id, username: row.username }, latest, bought: row.bought }))
     };
     rows.iter().map(read_one).collect()

@@ -31,7 +31,7 @@ pub fn DropCard(
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     let drop = RwSignal::from(drop);
-    let SneakerDrop { id, name, price_cents, image_url, limit_per_user, .. } = drop.get_untracked();
+    let SneakerDrop { id, name, image_url, limit_per_user, .. } = drop.get_untracked();
     let actions = expect_context::<Actions>().of(id);
     let state = Memo::new(move |_| {
         let (reservation, purchases) = (store.reservation(id), store.purchases_of(id));
@@ -42,6 +42,10 @@ pub fn DropCard(
             _ => store.clock.now(),
         };
         drop.with(|drop| CardState::at(now, drop, is_signed_in, reservation.as_ref(), &purchases))
+    });
+    let price_cents = Memo::new(move |_| match state.get() {
+        CardState::Held(reservation) => reservation.price_cents,
+        _ => drop.with(|drop| drop.price_cents),
     });
     let card = Card { id, drop, state, actions };
     let article = NodeRef::<html::Article>::new();
@@ -75,7 +79,7 @@ pub fn DropCard(
             <div class="label">
                 <div class="title">
                     {heading}
-                    <p class="price">{text::price(price_cents)}</p>
+                    <p class="price">{move || text::price(price_cents.get())}</p>
                 </div>
                 <StockMeter drop />
                 <p class="facts">{limit_per_user.map(text::limit)}</p>

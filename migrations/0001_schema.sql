@@ -1,14 +1,14 @@
--- The shop: who buys, what is for sale, what is set aside, what is sold.
+-- The schema: users, drops with their sizes, reservations, purchases.
 --
--- The drop row is the one lock. Whoever moves stock of a drop holds `select … for no key update` on it, so sizes and
--- reservations below it need no locks of their own. The constraints here are the second guard: they hold even if code
--- that takes no lock ever gets in. Their names are the interface to src/server/database.rs.
+-- A drop's row is the lock of everything below it. Whoever changes stock holds `select … for no key update` on that row,
+-- so its sizes and reservations need no locks of their own. The constraints are the second guard: they hold against code
+-- that forgot the lock as well. src/server/database/error.rs recognises them by name.
 
 create table users (
     id bigint generated always as identity primary key,
     username text not null constraint users_username_length check (char_length(username) between 1 and 32),
-    -- The normalised, lower-cased name. Computed by the server, because what lower() does depends on the database's
-    -- locale, and two databases must not disagree on who is who.
+    -- The normalised name in lower case, computed by the server: what lower() does depends on the locale of a database, and
+    -- two databases must agree on which names are the same.
     username_key text not null constraint users_username_key_unique unique,
     created_at timestamptz not null default clock_timestamp()
 );
@@ -19,7 +19,7 @@ create table drops (
     price_cents integer not null constraint drops_price_range check (price_cents between 0 and 100000000),
     image_url text,
     limit_per_user integer constraint drops_limit_positive check (limit_per_user > 0),
-    -- Grows by one with every committed change of stock, so that every receiver can tell newer from older.
+    -- Rises by one with every committed change of stock, so that a receiver can tell newer from older.
     version bigint not null default 1,
     starts_at timestamptz not null default clock_timestamp(),
     ends_at timestamptz,
@@ -34,20 +34,25 @@ create table drop_sizes (
     position integer not null,
     total_stock integer not null constraint drop_sizes_total_range check (total_stock between 1 and 1000000),
     available_stock integer not null,
-    -- Pairs in active reservations. Counting them instead would cost as much as a drop is popular, on each change; and
-    -- only with this column can the database itself refuse stock that is given back twice.
+    -- Pairs in active reservations. Counting these rows at each change would cost more the more popular a drop is, and
+    -- only with this column can a constraint refuse stock that is returned twice.
     held_stock integer not null default 0,
     constraint drop_sizes_available_within_total check (available_stock between 0 and total_stock),
     constraint drop_sizes_held_within_total check (held_stock >= 0 and available_stock + held_stock <= total_stock),
     constraint drop_sizes_label_unique unique (drop_id, label),
+    -- The target of foreign keys that tie a size to its drop.
     constraint drop_sizes_of_drop unique (id, drop_id)
 );
 
+-- A reservation refers to its drop through its size: a second foreign key would be checked for each row and guarantee
+-- nothing more.
 create table reservations (
     id bigint generated always as identity primary key,
-    drop_id bigint not null references drops (id),
+    drop_id bigint not null,
     size_id bigint not null,
     user_id bigint not null constraint reservations_user_exists references users (id),
+    -- The drop's price when the pair was reserved, which is the price that its purchase costs.
+    price_cents integer not null constraint reservations_price_range check (price_cents between 0 and 100000000),
     status text not null default 'active'
         constraint reservations_status_known check (status in ('active', 'completed', 'expired', 'cancelled')),
     expires_at timestamptz not null,
@@ -58,18 +63,20 @@ create table reservations (
 );
 
 create unique index reservations_one_active on reservations (user_id, drop_id) where status = 'active';
--- The expiry job: the next one to lapse, and those of one drop that have.
-create index reservations_next_to_lapse on reservations (expires_at) where status = 'active';
-create index reservations_lapsing_of_drop on reservations (drop_id, expires_at) where status = 'active';
--- A visitor's latest reservation of a drop, which answers a purchase that is repeated.
+-- What expires next in a drop. An index on the time alone would be smaller, but the planner at times searches it for one
+-- drop among the reservations of all.
+create index reservations_expiring on reservations (drop_id, expires_at) where status = 'active';
+-- A user's latest reservation of a drop, which answers a purchase that is repeated.
 create index reservations_of_user on reservations (user_id, drop_id, id desc);
 
+-- A purchase's user, size, drop and price are those of its reservation. A foreign key on all of them would need an index on
+-- all of them, written with each reservation; the tests' query of the invariants checks it instead.
 create table purchases (
     id bigint generated always as identity primary key,
-    drop_id bigint not null references drops (id),
+    drop_id bigint not null,
     size_id bigint not null,
     user_id bigint not null constraint purchases_user_exists references users (id),
-    reservation_id bigint not null references reservations (id)
+    reservation_id bigint not null constraint purchases_of_reservation references reservations (id)
         constraint purchases_once_per_reservation unique,
     price_cents integer not null constraint purchases_price_range check (price_cents between 0 and 100000000),
     created_at timestamptz not null default clock_timestamp(),
@@ -78,3 +85,13 @@ create table purchases (
 
 create index purchases_of_drop on purchases (drop_id, id desc);
 create index purchases_of_user on purchases (user_id, drop_id, id desc);
+
+-- What ties sessions to this database. A new database numbers its users from 1 again; without a secret of its own, a token
+-- that the server's key verifies would name whoever has that number here. A restored backup keeps its secret, and its
+-- users stay signed in.
+create table shop (
+    is_only_row boolean primary key default true constraint shop_has_one_row check (is_only_row),
+    session_secret uuid not null default gen_random_uuid()
+);
+
+insert into shop default values;
