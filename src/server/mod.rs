@@ -21,13 +21,12 @@ use std::{error::Error, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    time::timeout,
 };
 
 /// Runs a node until the process gets SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     database::migrate::migrate(&config.database).await?;
-    let pool = database::pool(config.database.clone(), inventory::PREPARED);
+    let pool = database::Pool::new(config.database.clone(), inventory::PREPARED);
     let (listen, seed) = (config.listen, config.seed);
     let state = AppState::load(config, pool.clone()).await?;
     if seed {
@@ -48,15 +47,13 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
         shutdown.cancel();
     });
     serve(listener, state).await;
-    // An unreachable database must not delay the stop.
-    let _ = timeout(POOL_CLOSE_TIMEOUT, pool.close()).await;
+    pool.close();
     Ok(())
 }
 
 /// Serves until the shutdown, then finishes requests in flight and closes the sockets.
 pub async fn serve(listener: TcpListener, state: AppState) {
     let (shutdown, tasks) = (state.shutdown.clone(), state.tasks.clone());
-    let stopping = state.clone();
     // A frame must not wait for the acknowledgement of the one before. Without the option everything works, but slower.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -76,10 +73,7 @@ pub async fn serve(listener: TcpListener, state: AppState) {
         () = stopped => {}
         () = deadline => tracing::warn!("some requests did not finish in time"),
     }
-    stopping.inventory.warm.clear();
 }
 
 /// How long a stop waits for requests in flight and for sockets to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
-
-const POOL_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,11 +1,16 @@
 //! What requests, jobs and sockets share.
 
 use super::{
-    auth::session::SessionKey, catalog::Catalog, clock::DatabaseClock, config::Config,
-    http::api::listing::ListingCache, inventory::Inventory, realtime::broadcast::Broadcast,
+    auth::session::SessionKey,
+    catalog::Catalog,
+    clock::DatabaseClock,
+    config::Config,
+    database::{Pool, error::with_timeout, guard::PoolGuard},
+    http::api::listing::ListingCache,
+    inventory::Inventory,
+    realtime::broadcast::Broadcast,
 };
 use leptos::config::{LeptosOptions, get_configuration};
-use sqlx::PgPool;
 use std::{error::Error, ops::Deref, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,7 +30,7 @@ impl Deref for AppState {
 pub struct Shared {
     pub config: Config,
     pub session_key: SessionKey,
-    pub pool: PgPool,
+    pub pool: Pool,
     pub clock: Arc<DatabaseClock>,
     pub catalog: Arc<Catalog>,
     pub inventory: Inventory,
@@ -41,11 +46,14 @@ pub struct Shared {
 
 impl AppState {
     /// Loads the catalog from a database whose schema is current.
-    pub async fn load(config: Config, pool: PgPool) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub async fn load(config: Config, pool: Pool) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let (clock, catalog) = (Arc::new(DatabaseClock::default()), Arc::new(Catalog::default()));
         catalog.reconcile(&pool, &clock).await?;
         // Every snapshot has what was just loaded, so there is nothing to send.
         catalog.flush(clock.now());
+        let mut connection = PoolGuard::acquire(&pool).await?;
+        let session_key = with_timeout(SessionKey::load(&config.session_key, &mut *connection)).await?;
+        connection.put_back();
         let tasks = TaskTracker::new();
         let broadcast = Arc::new(Broadcast::default());
         let inventory = Inventory::new(
@@ -61,7 +69,7 @@ impl AppState {
             tasks.clone(),
         );
         Ok(Self(Arc::new(Shared {
-            session_key: SessionKey::load(&config.session_key, &pool).await?,
+            session_key,
             config,
             pool,
             clock,

@@ -11,7 +11,7 @@ use super::{
 };
 use sneakdrop::server::{
     config::Config,
-    database,
+    database::Pool,
     inventory::{PREPARED, Strategy},
     jobs, serve,
     state::AppState,
@@ -106,7 +106,7 @@ impl Node {
         };
         let (started_sender, started) = oneshot::channel();
         let server = runtime.spawn(async move {
-            let (listen, pool) = (config.listen, database::pool(config.database.clone(), PREPARED));
+            let (listen, pool) = (config.listen, Pool::new(config.database.clone(), PREPARED));
             let state = AppState::load(config, pool.clone()).await.expect("the catalog can be loaded");
             if settings.has_jobs {
                 jobs::spawn(&state);
@@ -115,7 +115,7 @@ impl Node {
             let address = listener.local_addr().expect("a bound listener has an address");
             started_sender.send((address, state.clone())).map_err(drop).expect("the test waits for the address");
             serve(listener, state).await;
-            pool.close().await;
+            pool.close();
         });
         let (address, state) = started.await.expect("the node starts");
         Self { state, db: db.clone(), api: Api::new(address), runtime: Some(runtime), server, slot }
@@ -154,7 +154,7 @@ impl Node {
 
     /// Compares the catalog with the database now, as the job does twice a second.
     pub(crate) async fn reconcile_now(&self) {
-        self.state.catalog.reconcile(&self.db, &self.state.clock).await.expect("the database is available");
+        self.state.catalog.reconcile(&self.state.pool, &self.state.clock).await.expect("the database is available");
     }
 
     /// Whether the node would refuse this reservation as sold out without a query.

@@ -5,13 +5,13 @@ use crate::{
     domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor, error::DropError},
     server::{
         database::{
+            Pool,
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
         state::AppState,
     },
 };
-use sqlx::PgPool;
 use unicode_normalization::UnicodeNormalization;
 
 pub(crate) struct Account {
@@ -43,7 +43,7 @@ pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &
     Ok(Account { user, is_claimed_by_caller })
 }
 
-pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropError> {
+pub(crate) async fn exists(pool: &Pool, user_id: i64) -> Result<bool, DropError> {
     let found = sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user_id);
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
     let found = with_timeout(found.fetch_one(&mut *connection)).await?;
@@ -52,7 +52,7 @@ pub(crate) async fn exists(pool: &PgPool, user_id: i64) -> Result<bool, DropErro
 }
 
 /// A visitor's active reservations and newest purchases.
-pub(crate) async fn visitor(pool: &PgPool, user: User) -> Result<Visitor, DropError> {
+pub(crate) async fn visitor(pool: &Pool, user: User) -> Result<Visitor, DropError> {
     let reservations = sqlx::query_as!(
         Reservation,
         r#"select r.id, r.drop_id, r.user_id, s.label as size, r.price_cents, r.expires_at,

@@ -3,17 +3,11 @@
 //! A token is `v1.<user id>.<username>.<signature>`, the last two in base64url. It contains the user, so that reading it
 //! costs no query. Browsers keep it in a cookie, other clients send it as a bearer token.
 
-use crate::{
-    domain::{User, error::DropError},
-    server::database::{
-        error::{fault, with_timeout},
-        guard::PoolGuard,
-    },
-};
+use crate::domain::User;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::fmt::Write;
 
 /// Signs tokens. Derived from the configured key, which all nodes share, and a secret of the database, so that a token is
@@ -22,12 +16,9 @@ use std::fmt::Write;
 pub struct SessionKey(Hmac<Sha256>);
 
 impl SessionKey {
-    pub async fn load(configured: &[u8], pool: &PgPool) -> Result<Self, DropError> {
+    pub async fn load(configured: &[u8], database: impl PgExecutor<'_>) -> Result<Self, sqlx::Error> {
         let secret = sqlx::query_scalar!(r#"select session_secret::text as "secret!" from shop"#);
-        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-        let secret = with_timeout(secret.fetch_one(&mut *connection)).await?;
-        connection.put_back();
-        Ok(Self::new(configured, &secret))
+        Ok(Self::new(configured, &secret.fetch_one(database).await?))
     }
 
     fn new(configured: &[u8], secret: &str) -> Self {

@@ -6,13 +6,13 @@ use crate::{
     server::{
         clock::DatabaseClock,
         database::{
+            Pool,
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
     },
 };
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, HashMap, btree_map},
     time::{Duration, Instant},
@@ -21,7 +21,7 @@ use std::{
 impl Catalog {
     /// Reads the database's clock and the versions of all drops, then the drops that this node has in an older version.
     /// Returns the users whose reservations or purchases changed.
-    pub async fn reconcile(&self, pool: &PgPool, clock: &DatabaseClock) -> Result<Vec<i64>, DropError> {
+    pub async fn reconcile(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Vec<i64>, DropError> {
         let mut changed = self.read_changed_versions(pool, clock).await?;
         changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
         if !changed.is_empty() {
@@ -36,11 +36,7 @@ impl Catalog {
 
     /// The drops whose version in the database differs from the catalog's, with that version. Sets the clock from the same
     /// query.
-    async fn read_changed_versions(
-        &self,
-        pool: &PgPool,
-        clock: &DatabaseClock,
-    ) -> Result<BTreeMap<i64, i64>, DropError> {
+    async fn read_changed_versions(&self, pool: &Pool, clock: &DatabaseClock) -> Result<BTreeMap<i64, i64>, DropError> {
         let (ids, versions): (Vec<i64>, Vec<i64>) =
             self.read().iter().map(|(id, entry)| (*id, entry.known_version())).unzip();
         let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
@@ -68,7 +64,7 @@ impl Catalog {
     }
 
     /// Reads drops with their customers in one snapshot. Returns the users whose reservations or purchases changed.
-    async fn reload(&self, pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, DropError> {
+    async fn reload(&self, pool: &Pool, ids: &[i64]) -> Result<Vec<i64>, DropError> {
         let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
         let rows = sqlx::query!(
             "select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at,

@@ -4,7 +4,6 @@ pub(crate) mod error;
 pub(crate) mod guard;
 pub(crate) mod migrate;
 mod pool;
-pub(crate) mod warm;
 
 pub(crate) use pool::MAX_CONNECTIONS;
-pub use pool::pool;
+pub use pool::Pool;

@@ -1,46 +1,59 @@
 //! The pool and the settings of its sessions.
 
-use sqlx::{
-    AssertSqlSafe, Connection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use std::time::Duration;
+use tokio::time::timeout;
 
-/// The pool. It connects when first used, and again after the database was unavailable. Each session prepares `statements`
-/// when it connects, so the schema must be current.
-pub fn pool(options: PgConnectOptions, statements: &[&str]) -> PgPool {
-    let statements = statements.join(";");
-    PgPoolOptions::new()
-        .max_connections(MAX_CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let statements = statements.clone();
-            Box::pin(async move {
-                sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .before_acquire(|connection, idle| {
-            Box::pin(async move {
-                if idle.idle_for > MAX_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(options.options(SESSION_LIMITS).options(SESSION_PLANS).application_name("sneakdrop"))
+/// The connections of one node; a clone is another handle on the same pool. It connects when first used, and again after the
+/// database was unavailable.
+///
+/// sqlx's own pool pings every connection that returns to it, without a time limit. In a rush, with one transaction after
+/// the other, that is one round trip in four.
+#[derive(Clone)]
+pub struct Pool(managed::Pool<Manager>);
+
+impl Pool {
+    /// Each session prepares `statements` when it connects, so the schema must be current.
+    pub fn new(options: PgConnectOptions, statements: &[&str]) -> Self {
+        let options = options.options(SESSION_LIMITS).options(SESSION_PLANS).application_name("sneakdrop");
+        let pool = managed::Pool::builder(Manager { options, statements: statements.join(";") })
+            .max_size(MAX_CONNECTIONS)
+            // The connection that was used last has the newest plans, and those that are not needed stay idle.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .expect("a pool without time limits of its own needs no runtime");
+        Self(pool)
+    }
+
+    /// Waits at most [`ACQUIRE_TIMEOUT`] for a connection that works.
+    pub(super) async fn acquire(&self) -> Result<Object<Manager>, sqlx::Error> {
+        match timeout(ACQUIRE_TIMEOUT, self.0.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
+            Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
+    }
+
+    /// Closes idle connections now and the others when they return.
+    pub fn close(&self) {
+        self.0.close();
+    }
 }
 
 /// Connections of one node. More would only wait for the same row lock inside PostgreSQL.
-pub(crate) const MAX_CONNECTIONS: u32 = 20;
+pub(crate) const MAX_CONNECTIONS: usize = 20;
 
 /// How long a request waits for a connection before it is answered with 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection that idled for longer is pinged before it is used. sqlx pings each connection when it returns to the pool,
-/// so a younger one is known to work, and a ping is a round trip.
-pub(super) const MAX_IDLE: Duration = Duration::from_secs(1);
+/// A connection that was taken longer ago is pinged before it is used again, and a ping may take no longer either: the peer
+/// may be unreachable. A younger one is used without this round trip.
+const MAX_IDLE: Duration = Duration::from_secs(1);
+
+/// A connection is replaced after this time, which frees what its PostgreSQL process has accumulated.
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// Limits that PostgreSQL enforces on each session, so that nothing holds a drop's lock for long: for a statement, for the
 /// wait for a lock, and for a transaction whose node stopped sending.
@@ -51,3 +64,38 @@ const SESSION_LIMITS: [(&str, &str); 3] =
 /// its cost: a cached plan lives until statistics are gathered, up to minutes later, and one that was made while a table
 /// was nearly empty scans all of it. Batches choose otherwise, see [`PoolGuard::begin_with`](super::guard::PoolGuard::begin_with).
 const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_custom_plan")];
+
+/// Opens and checks connections.
+pub(super) struct Manager {
+    options: PgConnectOptions,
+    statements: String,
+}
+
+pub(super) struct PooledConnection {
+    pub(super) connection: PgConnection,
+    /// Batches begun since the connection last idled.
+    pub(super) batches: u32,
+}
+
+impl managed::Manager for Manager {
+    type Type = PooledConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<PooledConnection, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(&*self.statements)).execute(&mut connection).await?;
+        Ok(PooledConnection { connection, batches: 0 })
+    }
+
+    async fn recycle(&self, pooled: &mut PooledConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() > MAX_AGE {
+            return Err(RecycleError::message("replaced because of its age"));
+        }
+        if metrics.last_used() > MAX_IDLE {
+            pooled.batches = 0;
+            let ping = timeout(MAX_IDLE, pooled.connection.ping()).await;
+            ping.map_err(|_| RecycleError::message("the ping was not answered in time"))??;
+        }
+        Ok(())
+    }
+}

@@ -140,7 +140,7 @@ impl Strategy {
         match self {
             Self::Batched => MAX_BATCHES,
             // All connections but those of the expiry job and the reconciliation.
-            Self::Plain => MAX_CONNECTIONS as usize - 2,
+            Self::Plain => MAX_CONNECTIONS - 2,
         }
     }
 }

@@ -32,11 +32,10 @@ pub use statements::PREPARED;
 use super::{
     catalog::{Catalog, change::Notification},
     clock::DatabaseClock,
-    database::warm::WarmConnections,
+    database::Pool,
 };
 use batcher::Batcher;
 use expiry_timer::ExpiryTimer;
-use sqlx::PgPool;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
@@ -57,8 +56,7 @@ pub(crate) type Notify = Box<dyn Fn(Vec<Notification>) + Send + Sync>;
 
 /// The parts of [`Inventory`].
 pub struct Shared {
-    pool: PgPool,
-    pub(crate) warm: WarmConnections,
+    pool: Pool,
     clock: Arc<DatabaseClock>,
     catalog: Arc<Catalog>,
     pub(crate) batcher: Batcher,
@@ -73,14 +71,13 @@ impl Inventory {
     pub(crate) fn new(
         strategy: Strategy,
         reservation_ttl: Duration,
-        pool: PgPool,
+        pool: Pool,
         clock: Arc<DatabaseClock>,
         catalog: Arc<Catalog>,
         notify: Notify,
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Shared {
-            warm: WarmConnections::new(strategy.transactions()),
             batcher: Batcher::new(strategy),
             expiry_timer: ExpiryTimer::default(),
             reservation_ttl,

@@ -13,11 +13,11 @@ use crate::{
         event::Reason,
     },
     server::database::{
+        Pool,
         error::{fault, with_timeout},
         guard::PoolGuard,
     },
 };
-use sqlx::PgPool;
 use std::collections::HashMap;
 
 /// Sells a user the pair that they hold. Purchasing again returns the same purchase, so a retry after a lost answer is safe.
@@ -52,7 +52,7 @@ impl Reply for Purchased {}
 /// The parameter is a reservation of the user; `None` is the one that they hold.
 pub(super) type Purchase = Command<Option<i64>, Purchased>;
 
-async fn drop_of(pool: &PgPool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
+async fn drop_of(pool: &Pool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
     let drop_id =
         sqlx::query_scalar!("select drop_id from reservations where id = $1 and user_id = $2", reservation_id, user_id);
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;

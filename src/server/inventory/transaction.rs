@@ -101,12 +101,12 @@ impl LockedDrop {
              execute locked_sizes({drop_id}); execute user_states({drop_id}, {});",
             array(user_ids)
         );
-        let mut transaction = inventory.warm.acquire(&inventory.pool).await?;
+        let mut transaction = PoolGuard::acquire(&inventory.pool).await?;
         let results = transaction.begin_with(&statements).await?;
         let [.., locked, sizes, user_states] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
         if locked.is_empty() {
             transaction.rollback().await?;
-            inventory.warm.keep(transaction);
+            transaction.put_back();
             return Ok(None);
         }
         let rows: Vec<_> = sizes.iter().map(LockedSizeRow::from_row).collect::<Result<_, _>>()?;
@@ -222,7 +222,7 @@ impl LockedDrop {
             // Nothing to write. Waiting for the rollback releases the lock before the replies are sent; if it fails, the
             // connection is closed, which releases the lock as well.
             if self.transaction.rollback().await.is_ok() {
-                self.inventory.warm.keep(self.transaction);
+                self.transaction.put_back();
             }
             return Ok(Committed::default());
         };
@@ -246,7 +246,7 @@ impl LockedDrop {
             self.inventory.notify(user_ids.map(|user_id| Notification::UnknownOutcome { user_id: *user_id }).collect());
             return Err(if is_refusal(&error) { error.into() } else { BatchError::Fatal(commit_fault(error)) });
         }
-        self.inventory.warm.keep(self.transaction);
+        self.transaction.put_back();
         self.inventory.catalog.apply(StockChange {
             drop_id: self.id,
             version: written.version,

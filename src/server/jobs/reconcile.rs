@@ -9,7 +9,6 @@ pub(super) async fn run(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        state.inventory.warm.put_back_idle();
         let requested_at = Instant::now();
         // An error is logged where it arises, and the next tick tries again. The timeout is for a connection that goes silent.
         if let Ok(Ok(changed_users)) =
