@@ -2,7 +2,7 @@
 
 use crate::support::{
     Action, Answer, Node, Person, count_status, create_people, join_calls, lock_drop, query_number, spawn_call,
-    until_a_transaction_waits_for_a_lock,
+    spawn_single_reserve, until_a_transaction_waits_for_a_lock,
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -41,23 +41,31 @@ async fn commands_queued_behind_a_lock_share_one_transaction(db: PgPool) {
 
 #[sqlx::test]
 async fn one_bad_command_fails_alone(db: PgPool) {
-    // The trigger fails when the row is inserted, or not before the COMMIT.
-    for when in ["before insert on reservations", "after insert on reservations deferrable initially deferred"] {
+    let (at_insert, at_commit) = ("before insert on", "after insert on");
+    for (when, fault, status, code) in [
+        (at_insert, "raise 'broken'", 500, "internal"),
+        (at_commit, "raise 'broken'", 500, "internal"),
+        (at_insert, "raise deadlock_detected", 503, "unavailable"),
+        (at_insert, "raise lock_not_available", 503, "unavailable"),
+        (at_commit, "raise lock_not_available", 503, "unavailable"),
+    ] {
         let node = Node::start(&db).await;
         let drop_id = node.create_open_drop(40).await;
         let people = create_people(&db, 30).await;
         let failing_user_id = people[20].id;
-        let kind = if when.starts_with("after") { "constraint trigger" } else { "trigger" };
+        let (kind, deferred) =
+            if when == at_commit { ("constraint trigger", "deferrable initially deferred") } else { ("trigger", "") };
         let sql = format!(
-            "create or replace function fail() returns trigger language plpgsql as $$ begin raise 'broken'; end $$;
-             create {kind} fail {when} for each row when (new.user_id = {failing_user_id}) execute function fail()"
+            "create or replace function fail() returns trigger language plpgsql as $$ begin {fault}; end $$;
+             create {kind} fail {when} reservations {deferred}
+             for each row when (new.user_id = {failing_user_id}) execute function fail()"
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&db).await.expect("the trigger is valid");
 
         let answers = reserve_in_one_batch(&node, &db, drop_id, &people).await;
         for (person, answer) in people.iter().zip(answers) {
             if person.id == failing_user_id {
-                answer.expect_error(500, "internal");
+                answer.expect_error(status, code);
             } else {
                 answer.expect_status(201);
             }
@@ -67,6 +75,28 @@ async fn one_bad_command_fails_alone(db: PgPool) {
         node.until_catalog_matches_database().await;
         node.stop_and_assert_invariants().await;
     }
+}
+
+#[sqlx::test]
+async fn batch_that_runs_into_a_deadlock_is_tried_once_more(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(40).await;
+    let people = create_people(&db, 30).await;
+    // A sequence is not rolled back, so only the first attempt fails.
+    let sql = format!(
+        "create sequence attempts;
+         create function fail() returns trigger language plpgsql as
+         $$ begin if nextval('attempts') = 1 then raise deadlock_detected; end if; return new; end $$;
+         create trigger fail before insert on reservations
+         for each row when (new.user_id = {}) execute function fail()",
+        people[20].id
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&db).await.expect("the trigger is valid");
+    let answers = reserve_in_one_batch(&node, &db, drop_id, &people).await;
+    assert_eq!(count_status(&answers, 201), 30, "{answers:?}");
+    // The first command was a batch of its own.
+    assert_eq!(query_number(&db, "select count(distinct created_at) from reservations").await, 2);
+    node.stop_and_assert_invariants().await;
 }
 
 #[sqlx::test]
@@ -94,10 +124,9 @@ async fn commands_of_disconnected_clients_are_skipped(db: PgPool) {
 /// Lets all people reserve, the first in a batch of its own and the others in the next batch, and returns the answers.
 async fn reserve_in_one_batch(node: &Node, db: &PgPool, drop_id: i64, people: &[Person]) -> Vec<Answer> {
     let lock = lock_drop(db, drop_id).await;
-    let first = spawn_call(node, &people[0], drop_id, Action::Reserve);
+    let mut calls = vec![spawn_single_reserve(node, &people[0], drop_id)];
     until_a_transaction_waits_for_a_lock(db).await;
-    let mut calls = vec![first];
-    calls.extend(people[1..].iter().map(|person| spawn_call(node, person, drop_id, Action::Reserve)));
+    calls.extend(people[1..].iter().map(|person| spawn_single_reserve(node, person, drop_id)));
     node.until_queued(people.len() - 1).await;
     lock.rollback().await.expect("the transaction can be rolled back");
     join_calls(calls).await

@@ -1,6 +1,9 @@
 //! Constraints of the database: what they refuse, and whom they hold up.
 
-use crate::support::{Node, Settings, query_number};
+use crate::support::{
+    Node, Settings, count_status, create_people, join_calls, lock_drop, query_number, spawn_single_reserve,
+    until_a_transaction_waits_for_a_lock,
+};
 use sqlx::PgPool;
 
 #[sqlx::test]
@@ -71,6 +74,51 @@ async fn referenced_rows_cannot_be_deleted_or_renumbered(db: PgPool) {
     // No row refers to bob.
     sqlx::raw_sql("delete from users where username = 'bob'").execute(&db).await.expect("bob can be deleted");
     node.reserve(&bob, drop_id).await.expect_error(401, "unauthorized");
+    node.stop_and_assert_invariants().await;
+}
+
+/// Each statement is executed in a transaction that stays open while the node must answer.
+#[sqlx::test]
+async fn open_transaction_on_one_user_holds_up_only_that_user(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(50).await;
+    let people = create_people(&db, 12).await;
+    let [first, held_up, others @ ..] = &people[..] else { unreachable!("there are more people") };
+    let user_id = held_up.id;
+    for (statement, is_held_up) in [
+        ("delete from users where false".into(), false),
+        ("delete from reservations where false".into(), false),
+        ("delete from drop_sizes where false".into(), false),
+        (format!("update users set username = username where id = {user_id}"), false),
+        (format!("delete from users where id = {user_id}"), true),
+        (format!("update users set username = 'm', username_key = 'm' where id = {user_id}"), true),
+    ] {
+        let mut transaction = db.begin().await.expect("a free connection");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut *transaction).await.expect(&statement);
+        // All but the first gather behind the drop's lock, so that they share a batch.
+        let lock = lock_drop(&db, drop_id).await;
+        let first = spawn_single_reserve(&node, first, drop_id);
+        until_a_transaction_waits_for_a_lock(&db).await;
+        let held_up = spawn_single_reserve(&node, held_up, drop_id);
+        let calls: Vec<_> = others.iter().map(|person| spawn_single_reserve(&node, person, drop_id)).collect();
+        node.until_queued(1 + others.len()).await;
+        lock.rollback().await.expect("the transaction can be rolled back");
+        first.await.expect("the task does not panic").expect_status(201);
+        let answers = join_calls(calls).await;
+        assert_eq!(count_status(&answers, 201), others.len(), "{statement}: {answers:?}");
+        let answer = held_up.await.expect("the task does not panic");
+        if is_held_up {
+            answer.expect_error(503, "unavailable");
+        } else {
+            answer.expect_status(201);
+        }
+        transaction.rollback().await.expect("the transaction can be rolled back");
+        for person in &people {
+            node.reserve(person, drop_id).await;
+            node.release(person, drop_id).await.expect_status(200);
+        }
+        sqlx::raw_sql("delete from reservations").execute(&db).await.expect("none was completed");
+    }
     node.stop_and_assert_invariants().await;
 }
 

@@ -52,3 +52,21 @@ async fn purchase_costs_the_price_at_which_the_pair_was_reserved(db: PgPool) {
     assert_eq!(node.reserve(&alice, drop_id).await.expect_status(201).json["reservation"]["price_cents"], 5);
     node.stop_and_assert_invariants().await;
 }
+
+#[sqlx::test]
+async fn purchase_of_an_earlier_reservation_returns_what_became_of_it(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let bought = node.reserve(&alice, drop_id).await.expect_status(201).reservation_id();
+    let purchase = node.purchase(&alice, drop_id).await.expect_status(200).json["purchase"].clone();
+    let held = node.reserve(&alice, drop_id).await.expect_status(201).reservation_id();
+    let again = node.purchase_reservation(&alice, bought).await.expect_status(200);
+    assert_eq!((&again.json["purchase"], &again.json["newStock"]), (&purchase, &json!(3)));
+    assert_eq!(query_number(&db, "select count(*) from purchases").await, 1);
+    node.release(&alice, drop_id).await.expect_status(200);
+    node.purchase_reservation(&alice, held).await.expect_error(409, "no_active_reservation");
+    node.purchase(&alice, drop_id).await.expect_error(409, "no_active_reservation");
+    assert_eq!(node.purchase_reservation(&alice, bought).await.expect_status(200).json["purchase"], purchase);
+    node.stop_and_assert_invariants().await;
+}

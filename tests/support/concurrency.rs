@@ -2,6 +2,7 @@
 
 use super::{answer::Answer, api::Api, people::Person};
 use futures_util::{StreamExt, future::join_all, stream};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 /// Runs all futures, at most `limit` at a time, and returns their outputs in order.
@@ -29,6 +30,12 @@ pub(crate) fn spawn_call(api: &Api, person: &Person, drop_id: i64, action: Actio
             Action::Release => api.release(&person, drop_id).await,
         }
     })
+}
+
+/// Reserves from a task of its own and returns the first answer, also if it is `unavailable`.
+pub(crate) fn spawn_single_reserve(api: &Api, person: &Person, drop_id: i64) -> JoinHandle<Answer> {
+    let (api, token) = (api.clone(), person.token.clone());
+    tokio::spawn(async move { api.post(&format!("/api/drops/{drop_id}/reserve"), &token, json!({})).await })
 }
 
 /// Waits for the answers of spawned calls.

@@ -65,5 +65,11 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether PostgreSQL ended a deadlock (40P01) or a wait for a lock (55P03), and rolled back.
+pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["40P01", "55P03"].contains(&&*code))
+}
+
 /// How long a query may take in all. PostgreSQL's own limits are shorter; this one covers a connection that goes silent.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(8);

@@ -1,9 +1,6 @@
 //! Due reservations expire and their pairs return to stock.
 
-use super::{
-    Inventory,
-    transaction::{BatchError, LockMode, LockedDrop},
-};
+use super::{Inventory, statements::LockMode, transaction::LockedDrop};
 use crate::{
     domain::error::DropError,
     server::database::{
@@ -53,10 +50,8 @@ async fn due_drops(inventory: &Inventory) -> Result<DueDrops, DropError> {
 }
 
 async fn expire_drop(inventory: &Inventory, drop_id: i64) -> Result<(), DropError> {
-    if let Some((drop, _)) =
-        LockedDrop::enter(inventory, drop_id, LockMode::SkipLocked).await.map_err(BatchError::from)?
-    {
-        inventory.notify(drop.commit().await?.notifications);
+    if let Some(drop) = LockedDrop::enter(&inventory.pool, drop_id, &[], LockMode::SkipLocked).await? {
+        inventory.publish(drop.commit(inventory.reservation_ttl).await?, vec![]);
     }
     Ok(())
 }

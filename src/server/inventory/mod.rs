@@ -2,32 +2,34 @@
 //!
 //! Commands for a drop gather in the [`Batcher`](batcher::Batcher), and each batch is one transaction.
 //! [`LockedDrop::enter`](transaction::LockedDrop::enter) begins it, locks the drop's row, reads the database's clock and
-//! expires what is due. [`release`], [`purchase`] and [`reserve`] decide their commands against that state.
-//! [`LockedDrop::commit`](transaction::LockedDrop::commit) writes reservations, stock and version, commits, and then updates
-//! the catalog. So whoever holds the lock sees a drop in which nothing is overdue: correctness does not depend on the
-//! expiry job, and no two transactions decide about the same last pair.
+//! expires what is due. [`release`], [`purchase`] and [`reserve`] decide each command against that state.
+//! [`LockedDrop::commit`](transaction::LockedDrop::commit) writes reservations, purchases, stock and version, and commits.
+//! [`Inventory::publish`] then tells the catalog, the callers and the connections. So whoever holds the lock sees a drop in
+//! which nothing is overdue: correctness does not depend on the expiry job, and no two transactions decide about the same
+//! last pair.
 //!
 //! A transaction runs in a task of its own. A caller that goes away cannot stop one between its commit and its publication.
 
-mod batch;
 mod batcher;
+mod command;
 mod create;
 mod expire;
 mod expiry_timer;
 mod purchase;
 mod release;
 mod reserve;
+mod state;
 mod statements;
+mod submit;
 mod transaction;
-mod user_state;
+mod worker;
 
 pub use batcher::Strategy;
+pub(crate) use command::{Granted, Purchased, Released};
 pub(crate) use create::{NewDrop, NewSize, create, insert};
 pub(crate) use expire::expire;
-pub(crate) use purchase::{Purchased, Target, purchase};
-pub(crate) use release::{Released, release};
-pub(crate) use reserve::{Granted, reserve};
 pub use statements::PREPARED;
+pub(crate) use submit::{Target, purchase, release, reserve};
 
 use super::{
     catalog::{Catalog, change::Notification},
@@ -38,6 +40,7 @@ use batcher::Batcher;
 use expiry_timer::ExpiryTimer;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
+use transaction::Committed;
 
 /// Everything that a change of stock needs. A clone is one reference count.
 #[derive(Clone)]
@@ -99,7 +102,24 @@ impl Inventory {
         self.batcher.waiting()
     }
 
-    fn notify(&self, notifications: Vec<Notification>) {
-        (self.notify)(notifications);
+    /// Tells the catalog, the callers and the connections what was committed.
+    fn publish(&self, mut committed: Committed, answers: Vec<AnswerCallers<'_>>) {
+        if let Some(change) = committed.change.take() {
+            if let Some((_, expires_at)) = change.new_holders.first() {
+                self.expiry_timer.expect(*expires_at);
+            }
+            self.catalog.apply(change);
+        }
+        answers.into_iter().for_each(|answer| answer(&committed));
+        (self.notify)(committed.notifications);
+    }
+
+    /// Makes the catalog and the users' connections ask the database, because a transaction may have been committed.
+    fn publish_unknown(&self, drop_id: i64, user_ids: impl Iterator<Item = i64>) {
+        self.catalog.mark_uncertain(drop_id);
+        (self.notify)(user_ids.map(|user_id| Notification::UnknownOutcome { user_id }).collect());
     }
 }
+
+/// Answers the callers of a command with what was committed.
+type AnswerCallers<'a> = Box<dyn FnOnce(&Committed) + Send + 'a>;

@@ -1,14 +1,61 @@
 //! The SQL of the hot path: what a batch runs by name, several statements in one round trip.
 //!
-//! sqlx checks a statement at compile time only if it is sent alone, so these are not checked then.
+//! A batch is three round trips: begin, lock and read; write; commit. With bound parameters it would be six, because sqlx
+//! awaits the reply to each statement. So these are prepared once in each session and then run as text. sqlx checks a
+//! statement at compile time only if it is sent alone; a test below prepares them against the schema instead.
 
-use crate::domain::ReservationStatus;
+use super::state::{DropState, LatestReservation, LockedSize, UserState};
+use crate::{
+    domain::{Reservation, ReservationStatus, Size, error::DropError},
+    server::database::guard::PoolGuard,
+};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, postgres::PgRow};
-use std::fmt::Display;
+use std::{collections::HashMap, fmt::Display};
 
 /// Each session prepares these when it connects.
 pub const PREPARED: &[&str] = &[LOCKED_SIZES, USER_STATES, WRITE];
+
+/// How to take a drop's lock.
+#[derive(Clone, Copy)]
+pub(super) enum LockMode {
+    Wait,
+    /// Skip a drop that is locked: the transaction that holds the lock expires what is due.
+    SkipLocked,
+}
+
+/// Begins a transaction, locks the drop, and reads it with these users. `Ok(None)` if there is no such drop, or if it is
+/// locked and the mode skips it; the transaction has begun nevertheless.
+pub(super) async fn lock(
+    transaction: &mut PoolGuard,
+    drop_id: i64,
+    user_ids: &[i64],
+    mode: LockMode,
+) -> Result<Option<DropState>, sqlx::Error> {
+    let skip = match mode {
+        LockMode::Wait => "",
+        LockMode::SkipLocked => "skip locked",
+    };
+    let statements = format!(
+        "select id from drops where id = {drop_id} for no key update {skip};
+         execute locked_sizes({drop_id}); execute user_states({drop_id}, {});",
+        array(user_ids)
+    );
+    let results = transaction.begin_with(&statements).await?;
+    let [.., locked, sizes, users] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
+    if locked.is_empty() {
+        return Ok(None);
+    }
+    let mut state = read_drop(sizes)?;
+    for row in users {
+        let row = UserStateRow::from_row(row)?;
+        state.users.insert(row.id, Ok(row.read(drop_id, &state)));
+    }
+    if state.users.len() < user_ids.len() {
+        mark_locked_users(transaction, user_ids, &mut state).await?;
+    }
+    Ok(Some(state))
+}
 
 /// The drop and its sizes. It is a statement after the one that locks, which reads the state from before its wait.
 const LOCKED_SIZES: &str = "prepare locked_sizes (bigint) as
@@ -21,47 +68,129 @@ const LOCKED_SIZES: &str = "prepare locked_sizes (bigint) as
     where d.id = $1 order by s.position";
 
 #[derive(FromRow)]
-pub(super) struct LockedSizeRow {
-    pub(super) price_cents: i32,
-    pub(super) limit_per_user: Option<i32>,
-    pub(super) starts_at: DateTime<Utc>,
-    pub(super) ends_at: Option<DateTime<Utc>>,
-    pub(super) now: DateTime<Utc>,
-    pub(super) first_expiry: Option<DateTime<Utc>>,
-    pub(super) id: i64,
-    pub(super) label: String,
-    pub(super) total_stock: i32,
-    pub(super) available_stock: i32,
-    pub(super) held_stock: i32,
+struct LockedSizeRow {
+    price_cents: i32,
+    limit_per_user: Option<i32>,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+    first_expiry: Option<DateTime<Utc>>,
+    id: i64,
+    label: String,
+    total_stock: i32,
+    available_stock: i32,
+    held_stock: i32,
 }
 
-/// The users of a batch with their latest reservation of the drop. Users who do not exist are missing.
+fn read_drop(rows: &[PgRow]) -> Result<DropState, sqlx::Error> {
+    let rows: Vec<_> = rows.iter().map(LockedSizeRow::from_row).collect::<Result<_, _>>()?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(DropState {
+        price_cents: row.price_cents,
+        limit_per_user: row.limit_per_user,
+        starts_at: row.starts_at,
+        ends_at: row.ends_at,
+        now: row.now,
+        first_expiry: row.first_expiry,
+        users: HashMap::new(),
+        sizes: rows
+            .into_iter()
+            .map(|row| LockedSize {
+                id: row.id,
+                size: Size { label: row.label, total_stock: row.total_stock, available_stock: row.available_stock },
+                held: row.held_stock,
+            })
+            .collect(),
+    })
+}
+
+/// The users of a batch with their latest reservation of the drop. Their rows are locked as a foreign key would lock them
+/// later, but users whom another transaction is deleting or renaming are skipped, so that nobody else waits for it.
 const USER_STATES: &str = "prepare user_states (bigint, bigint[]) as
-    select u.id, u.username,
+    select u.id,
            case when (select limit_per_user from drops where id = $1) is null then 0
                 else (select count(*) from purchases where user_id = u.id and drop_id = $1) end as bought,
            r.id as reservation_id, r.size_id, r.price_cents, r.status, r.expires_at, r.created_at
     from unnest($2) as wanted (id)
-    cross join lateral (select id, username from users where id = wanted.id limit 1) u
+    cross join lateral (select id from users where id = wanted.id for key share skip locked) u
     left join lateral (
         select id, size_id, price_cents, status, expires_at, created_at from reservations
         where user_id = wanted.id and drop_id = $1 order by id desc limit 1
     ) r on true";
 
 #[derive(FromRow)]
-pub(super) struct UserStateRow {
-    pub(super) id: i64,
-    pub(super) username: String,
-    pub(super) bought: i64,
-    pub(super) reservation_id: Option<i64>,
-    pub(super) size_id: Option<i64>,
-    pub(super) price_cents: Option<i32>,
-    pub(super) status: Option<ReservationStatus>,
-    pub(super) expires_at: Option<DateTime<Utc>>,
-    pub(super) created_at: Option<DateTime<Utc>>,
+struct UserStateRow {
+    id: i64,
+    bought: i64,
+    reservation_id: Option<i64>,
+    size_id: Option<i64>,
+    price_cents: Option<i32>,
+    status: Option<ReservationStatus>,
+    expires_at: Option<DateTime<Utc>>,
+    created_at: Option<DateTime<Utc>>,
+}
+
+impl UserStateRow {
+    fn read(self, drop_id: i64, drop: &DropState) -> UserState {
+        let columns =
+            (self.reservation_id, self.size_id, self.price_cents, self.status, self.expires_at, self.created_at);
+        let (Some(id), Some(size_id), Some(price_cents), Some(status), Some(expires_at), Some(created_at)) = columns
+        else {
+            return UserState { latest: None, bought: self.bought };
+        };
+        // The transaction is about to expire it.
+        let is_due = status == ReservationStatus::Active && expires_at <= drop.now;
+        let status = if is_due { ReservationStatus::Expired } else { status };
+        let (user_id, size) = (self.id, drop.label(size_id));
+        let reservation = Reservation { id, drop_id, user_id, size, price_cents, status, expires_at, created_at };
+        UserState { latest: Some(LatestReservation { size_id, reservation }), bought: self.bought }
+    }
+}
+
+/// Users who exist although they were not read are locked by another transaction.
+async fn mark_locked_users(
+    transaction: &mut PoolGuard,
+    user_ids: &[i64],
+    state: &mut DropState,
+) -> Result<(), sqlx::Error> {
+    let existing = sqlx::query_scalar!("select id from users where id = any($1)", user_ids);
+    for user_id in existing.fetch_all(&mut **transaction).await? {
+        state.users.entry(user_id).or_insert(Err(DropError::Unavailable));
+    }
+    Ok(())
+}
+
+/// What a transaction changes of a drop's stock, and whom it grants a pair.
+pub(super) struct Changes {
+    /// Sizes, and what is added to their available and held pairs.
+    pub(super) stock: Vec<(i64, i32, i32)>,
+    /// Users and their sizes.
+    pub(super) granted: Vec<(i64, i64)>,
+    pub(super) price_cents: i32,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) expires_at: DateTime<Utc>,
 }
 
 /// Writes new reservations, the stock of sizes and the next version of the drop.
+pub(super) async fn write(transaction: &mut PoolGuard, drop_id: i64, new: &Changes) -> Result<Written, sqlx::Error> {
+    let statement = format!(
+        "execute write({drop_id}, {}, {}, {}, {}, {}, {}, '{}', '{}')",
+        array(new.stock.iter().map(|(size_id, ..)| size_id)),
+        array(new.stock.iter().map(|(_, available, _)| available)),
+        array(new.stock.iter().map(|(.., held)| held)),
+        array(new.granted.iter().map(|(_, size_id)| size_id)),
+        array(new.granted.iter().map(|(user_id, _)| user_id)),
+        new.price_cents,
+        new.expires_at.to_rfc3339(),
+        new.created_at.to_rfc3339(),
+    );
+    let results = transaction.run(&statement).await?;
+    let rows: Vec<_> = results.iter().flatten().map(WrittenRow::from_row).collect::<Result<_, _>>()?;
+    let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.version;
+    let granted = rows.into_iter().filter_map(|row| Some((row.user_id?, row.id?)));
+    Ok(Written { version, granted: granted.collect() })
+}
+
 const WRITE: &str = "prepare write
     (bigint, bigint[], integer[], integer[], bigint[], bigint[], integer, timestamptz, timestamptz) as
     with moved as (
@@ -74,38 +203,59 @@ const WRITE: &str = "prepare write
         select $1, size_id, user_id, $7, $8, $9
         from unnest($5, $6) with ordinality as new (size_id, user_id, position)
         order by position
-        returning id, size_id, user_id
+        returning id, user_id
     ), changed as (
         update drops set version = version + 1 where id = $1 returning version
     )
-    select version, granted.id, size_id, user_id from changed left join granted on true";
+    select version, granted.id, user_id from changed left join granted on true";
 
 #[derive(FromRow)]
 struct WrittenRow {
     version: i64,
     id: Option<i64>,
-    size_id: Option<i64>,
     user_id: Option<i64>,
 }
 
-/// What [`WRITE`] returns.
 pub(super) struct Written {
+    /// The drop's new version.
     pub(super) version: i64,
-    /// The ids of the new reservations, their sizes and their users.
-    pub(super) granted: Vec<(i64, i64, i64)>,
-}
-
-impl Written {
-    pub(super) fn read(results: Vec<Vec<PgRow>>) -> Result<Self, sqlx::Error> {
-        let rows: Vec<_> = results.iter().flatten().map(WrittenRow::from_row).collect::<Result<_, _>>()?;
-        let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.version;
-        let granted = rows.into_iter().filter_map(|row| Some((row.id?, row.size_id?, row.user_id?)));
-        Ok(Self { version, granted: granted.collect() })
-    }
+    /// The ids of the new reservations by their users.
+    pub(super) granted: HashMap<i64, i64>,
 }
 
 /// An array literal of numbers.
-pub(super) fn array(numbers: impl IntoIterator<Item = impl Display>) -> String {
+fn array(numbers: impl IntoIterator<Item = impl Display>) -> String {
     let numbers: Vec<_> = numbers.into_iter().map(|number| number.to_string()).collect();
     format!("'{{{}}}'", numbers.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::PgPool;
+
+    #[sqlx::test]
+    async fn every_statement_can_be_prepared_and_returns_what_is_read(db: PgPool) {
+        let mut connection = db.acquire().await.expect("a free connection");
+        for statement in PREPARED {
+            let prepared = sqlx::raw_sql(*statement).execute(&mut *connection).await;
+            prepared.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        let sample = "insert into users (username, username_key) values ('alice', 'alice');
+             insert into drops (name, price_cents, limit_per_user) values ('Volt Runner', 19900, 1);
+             insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
+                 values (1, 'US 9', 1, 2, 2)";
+        sqlx::raw_sql(sample).execute(&mut *connection).await.expect("the sample is valid");
+        let execute = "execute locked_sizes(1); execute user_states(1, '{1}');
+             execute write(1, '{1}', '{-1}', '{1}', '{1}', '{1}', 19900, '2030-01-01', '2029-01-01');
+             execute user_states(1, '{1}')";
+        let rows = sqlx::raw_sql(execute).fetch_all(&mut *connection).await.expect("the statements run");
+        let [size, new_user, written, holder] = &rows[..] else { panic!("one row of each statement: {rows:?}") };
+        assert_eq!(LockedSizeRow::from_row(size).expect("readable").available_stock, 2);
+        assert_eq!(UserStateRow::from_row(new_user).expect("readable").reservation_id, None);
+        let written = WrittenRow::from_row(written).expect("readable");
+        assert_eq!((written.version, written.user_id), (2, Some(1)));
+        let holder = UserStateRow::from_row(holder).expect("readable");
+        assert_eq!((holder.reservation_id, holder.price_cents), (written.id, Some(19_900)));
+    }
 }

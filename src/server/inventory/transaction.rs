@@ -1,81 +1,70 @@
 //! A drop under its lock: every change of stock is one of these transactions.
 
 use super::{
-    Inventory,
-    statements::{LockedSizeRow, Written, array},
-    user_state::{self, UserStates},
+    state::{DropState, LatestReservation},
+    statements::{self, Changes, LockMode},
 };
 use crate::{
-    domain::{Purchase, Purchaser, Reservation, ReservationStatus, Size, error::DropError, event::Reason},
+    domain::{Purchase, Purchaser, Reservation, ReservationStatus, User, error::DropError, event::Reason},
     server::{
         catalog::change::{Notification, StockChange},
         database::{
-            error::{commit_fault, fault, is_refusal, is_transient},
+            Pool,
+            error::{commit_fault, fault, is_contention, is_refusal, is_transient},
             guard::PoolGuard,
         },
     },
 };
-use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 /// A drop whose row this transaction has locked, after everything due was expired.
 ///
-/// Decisions are recorded with [`grant`](Self::grant), [`move_stock`](Self::move_stock), [`settle`](Self::settle) and
-/// [`add_purchaser`](Self::add_purchaser), and written together by [`commit`](Self::commit). A `LockedDrop` that is dropped
-/// instead rolls back and closes its connection.
+/// Decisions are recorded with [`grant`](Self::grant), [`complete`](Self::complete) and [`cancel`](Self::cancel), and
+/// written together by [`commit`](Self::commit). A `LockedDrop` that is dropped instead rolls back and closes its
+/// connection.
 pub(super) struct LockedDrop {
-    inventory: Inventory,
     transaction: PoolGuard,
-    pub(super) id: i64,
-    pub(super) price_cents: i32,
-    pub(super) limit_per_user: Option<i32>,
-    pub(super) starts_at: DateTime<Utc>,
-    pub(super) ends_at: Option<DateTime<Utc>>,
-    /// The database's clock, read after the lock was granted.
-    pub(super) now: DateTime<Utc>,
-    pub(super) sizes: Vec<LockedSize>,
+    id: i64,
+    /// After the decisions so far.
+    pub(super) state: DropState,
+    /// By size, what was added to its available and held pairs.
+    moved: BTreeMap<i64, (i32, i32)>,
     /// Why stock changes; `None` as long as there is nothing to write.
     reason: Option<Reason>,
     /// New reservations: user and size.
-    grants: Vec<(i64, i64)>,
-    /// Reservations that left `active`, with the purchase of those that were completed.
-    settled: Vec<(Reservation, Option<Purchase>)>,
-    purchasers: Vec<Purchaser>,
+    granted: Vec<(i64, i64)>,
+    /// Reservations that left `active`.
+    expired: Vec<Reservation>,
+    cancelled: Vec<Reservation>,
+    completed: Vec<Reservation>,
 }
 
-/// A size as this transaction has changed it so far, and by how much.
-pub(super) struct LockedSize {
-    pub(super) id: i64,
-    pub(super) size: Size,
-    held: i32,
-    available_delta: i32,
-    held_delta: i32,
-}
-
-/// How to take the drop's lock.
-#[derive(Clone, Copy)]
-pub(super) enum LockMode<'a> {
-    /// Wait for it, and read the state of these users. Their own due reservations are expired however many others are due.
-    Wait(&'a [i64]),
-    /// Skip a drop that is locked: the transaction that holds the lock expires what is due.
-    SkipLocked,
+/// What a transaction committed.
+pub(super) struct Committed {
+    /// `None` if there was nothing to write.
+    pub(super) change: Option<StockChange>,
+    pub(super) notifications: Vec<Notification>,
+    /// The new reservations by their users.
+    pub(super) granted: HashMap<i64, Reservation>,
+    /// The new purchases by their users.
+    pub(super) purchases: HashMap<i64, (Purchase, User)>,
+    /// Available pairs of the drop.
+    pub(super) new_stock: i32,
 }
 
 /// Why a transaction failed.
 pub(super) enum BatchError {
-    /// A statement failed and everything rolled back. One bad command may be to blame, so each is retried alone.
-    RetrySingly(sqlx::Error),
+    /// The drop's lock was not granted in time. No command is to blame.
+    DropLocked(sqlx::Error),
+    /// Another lock was not granted in time, or a deadlock was ended, and everything rolled back.
+    Contention(sqlx::Error),
+    /// A statement failed and everything rolled back. One bad command may be to blame.
+    Statement(sqlx::Error),
     /// Every command of the batch gets this error.
     Fatal(DropError),
-}
-
-/// What a transaction committed.
-#[derive(Default)]
-pub(super) struct Committed {
-    /// The new reservations by their users.
-    pub(super) created: HashMap<i64, Reservation>,
-    pub(super) notifications: Vec<Notification>,
 }
 
 /// How long a transaction may take. PostgreSQL's own limits are shorter; this one covers a connection that goes silent.
@@ -85,67 +74,44 @@ pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_EXPIRED: i64 = 500;
 
 impl LockedDrop {
-    /// Begins a transaction, locks the drop, reads the state of the mode's users and expires what is due. `Ok(None)` if there
-    /// is no such drop, or if it is locked and the mode skips it.
+    /// Begins a transaction, locks the drop, reads the state of the users and expires what is due, first the users' own.
+    /// `Ok(None)` if there is no such drop, or if it is locked and the mode skips it.
     pub(super) async fn enter(
-        inventory: &Inventory,
+        pool: &Pool,
         drop_id: i64,
-        mode: LockMode<'_>,
-    ) -> Result<Option<(Self, UserStates)>, sqlx::Error> {
-        let (user_ids, skip) = match mode {
-            LockMode::Wait(user_ids) => (user_ids, ""),
-            LockMode::SkipLocked => (&[][..], "skip locked"),
+        user_ids: &[i64],
+        mode: LockMode,
+    ) -> Result<Option<Self>, BatchError> {
+        let locked_out = |error| match error {
+            error if is_contention(&error) => BatchError::DropLocked(error),
+            error => BatchError::Fatal(fault(error)),
         };
-        let statements = format!(
-            "select id from drops where id = {drop_id} for no key update {skip};
-             execute locked_sizes({drop_id}); execute user_states({drop_id}, {});",
-            array(user_ids)
-        );
-        let mut transaction = PoolGuard::acquire(&inventory.pool).await?;
-        let results = transaction.begin_with(&statements).await?;
-        let [.., locked, sizes, user_states] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
-        if locked.is_empty() {
-            transaction.rollback().await?;
+        let mut transaction = PoolGuard::acquire(pool).await.map_err(locked_out)?;
+        let Some(state) = statements::lock(&mut transaction, drop_id, user_ids, mode).await.map_err(locked_out)? else {
+            transaction.rollback().await.map_err(locked_out)?;
             transaction.put_back();
             return Ok(None);
-        }
-        let rows: Vec<_> = sizes.iter().map(LockedSizeRow::from_row).collect::<Result<_, _>>()?;
-        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-        let is_due = row.first_expiry.is_some_and(|expires_at| expires_at <= row.now);
+        };
         let mut drop = Self {
-            inventory: inventory.clone(),
             transaction,
             id: drop_id,
-            price_cents: row.price_cents,
-            limit_per_user: row.limit_per_user,
-            starts_at: row.starts_at,
-            ends_at: row.ends_at,
-            now: row.now,
-            sizes: rows
-                .into_iter()
-                .map(|row| LockedSize {
-                    id: row.id,
-                    size: Size { label: row.label, total_stock: row.total_stock, available_stock: row.available_stock },
-                    held: row.held_stock,
-                    available_delta: 0,
-                    held_delta: 0,
-                })
-                .collect(),
+            state,
+            moved: BTreeMap::new(),
             reason: None,
-            grants: vec![],
-            settled: vec![],
-            purchasers: vec![],
+            granted: vec![],
+            expired: vec![],
+            cancelled: vec![],
+            completed: vec![],
         };
-        let user_states = user_state::read(user_states, drop.id, drop.now, |size_id| drop.label(size_id))?;
-        if is_due {
+        if drop.state.first_expiry.is_some_and(|expires_at| expires_at <= drop.state.now) {
             drop.expire_due(user_ids).await?;
         }
-        Ok(Some((drop, user_states)))
+        Ok(Some(drop))
     }
 
-    /// Expires due reservations, those of `user_ids` first. Stock returns only for rows that the UPDATE changed.
+    /// Stock returns only for rows that the UPDATE changed.
     async fn expire_due(&mut self, user_ids: &[i64]) -> Result<(), sqlx::Error> {
-        let expired = sqlx::query!(
+        let rows = sqlx::query!(
             r#"update reservations set status = 'expired', settled_at = $2
                where status = 'active' and id in (
                    select id from reservations
@@ -154,150 +120,213 @@ impl LockedDrop {
                )
                returning id, user_id, size_id, price_cents, expires_at, created_at"#,
             self.id,
-            self.now,
+            self.state.now,
             MAX_EXPIRED + user_ids.len() as i64,
             user_ids
-        )
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        for row in expired {
-            let reservation = Reservation {
+        );
+        for row in rows.fetch_all(&mut *self.transaction).await? {
+            self.move_stock(row.size_id, 1, -1, Reason::Expired);
+            self.expired.push(Reservation {
                 id: row.id,
                 drop_id: self.id,
                 user_id: row.user_id,
-                size: self.label(row.size_id),
+                size: self.state.label(row.size_id),
                 price_cents: row.price_cents,
                 status: ReservationStatus::Expired,
                 expires_at: row.expires_at,
                 created_at: row.created_at,
-            };
-            self.move_stock(row.size_id, 1, -1, Reason::Expired);
-            self.settle(reservation, None);
+            });
         }
         Ok(())
-    }
-
-    /// Records a change of a size's stock.
-    pub(super) fn move_stock(&mut self, size_id: i64, available: i32, held: i32, reason: Reason) {
-        let locked = self.sizes.iter_mut().find(|locked| locked.id == size_id).expect(SIZE_IS_KNOWN);
-        locked.available_delta += available;
-        locked.held_delta += held;
-        locked.size.available_stock += available;
-        locked.held += held;
-        self.reason = Some(reason);
     }
 
     /// Records a new reservation.
     pub(super) fn grant(&mut self, user_id: i64, size_id: i64) {
         self.move_stock(size_id, -1, 1, Reason::Reserved);
-        self.grants.push((user_id, size_id));
+        self.granted.push((user_id, size_id));
     }
 
-    /// Records that a reservation left `active`, for its holder.
-    pub(super) fn settle(&mut self, reservation: Reservation, purchase: Option<Purchase>) {
-        self.settled.push((reservation, purchase));
+    /// Records that a held pair was bought.
+    pub(super) fn complete(&mut self, held: LatestReservation) {
+        self.move_stock(held.size_id, 0, -1, Reason::Purchased);
+        self.completed.push(Reservation { status: ReservationStatus::Completed, ..held.reservation });
     }
 
-    /// Records a purchaser, for everyone.
-    pub(super) fn add_purchaser(&mut self, purchaser: Purchaser) {
-        self.purchasers.push(purchaser);
+    /// Records that a held pair was given back; returns its cancelled reservation.
+    pub(super) fn cancel(&mut self, held: LatestReservation) -> Reservation {
+        self.move_stock(held.size_id, 1, -1, Reason::Released);
+        let reservation = Reservation { status: ReservationStatus::Cancelled, ..held.reservation };
+        self.cancelled.push(reservation.clone());
+        reservation
     }
 
-    pub(super) fn label(&self, size_id: i64) -> String {
-        label(&self.sizes, size_id)
+    fn move_stock(&mut self, size_id: i64, available: i32, held: i32, reason: Reason) {
+        let locked = self.state.size(size_id);
+        locked.size.available_stock += available;
+        locked.held += held;
+        let moved = self.moved.entry(size_id).or_default();
+        *moved = (moved.0 + available, moved.1 + held);
+        self.reason = Some(reason);
     }
 
-    /// Available pairs of all sizes.
-    pub(super) fn available(&self) -> i32 {
-        self.sizes.iter().map(|locked| locked.size.available_stock).sum()
-    }
-
-    pub(super) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.transaction
-    }
-
-    /// Writes what was recorded, commits, and updates the catalog.
-    pub(super) async fn commit(mut self) -> Result<Committed, BatchError> {
+    /// Writes what was recorded and commits. A new reservation is held for `reservation_ttl`.
+    pub(super) async fn commit(mut self, reservation_ttl: Duration) -> Result<Committed, BatchError> {
+        let new_stock = self.state.available();
         let Some(reason) = self.reason else {
-            // Nothing to write. Waiting for the rollback releases the lock before the replies are sent; if it fails, the
-            // connection is closed, which releases the lock as well.
+            // Waiting for the rollback releases the lock before the replies are sent. If it fails, the connection is
+            // closed, which releases the lock as well.
             if self.transaction.rollback().await.is_ok() {
                 self.transaction.put_back();
             }
-            return Ok(Committed::default());
+            let (granted, purchases) = (HashMap::new(), HashMap::new());
+            return Ok(Committed { change: None, notifications: vec![], granted, purchases, new_stock });
         };
-        let expires_at = self.now + self.inventory.reservation_ttl;
-        let statement = self.write_statement(expires_at);
-        let written = self.transaction.run(&statement).await.and_then(Written::read)?;
-        let created = written.granted.into_iter().map(|(id, size_id, user_id)| Reservation {
-            id,
-            drop_id: self.id,
-            user_id,
-            size: label(&self.sizes, size_id),
-            price_cents: self.price_cents,
-            status: ReservationStatus::Active,
+        self.write_cancelled().await?;
+        let purchases = self.write_completed().await?;
+        let expires_at = self.state.now + reservation_ttl;
+        // A pair that expired and was granted again moves nothing.
+        let moved = std::mem::take(&mut self.moved).into_iter().filter(|(_, moved)| *moved != (0, 0));
+        let changes = Changes {
+            stock: moved.map(|(size_id, (available, held))| (size_id, available, held)).collect(),
+            granted: std::mem::take(&mut self.granted),
+            price_cents: self.state.price_cents,
+            created_at: self.state.now,
             expires_at,
-            created_at: self.now,
-        });
-        let created: HashMap<_, _> = created.map(|reservation| (reservation.user_id, reservation)).collect();
-        let settled_user_ids: Vec<_> = self.settled.iter().map(|(reservation, _)| reservation.user_id).collect();
+        };
+        let written = statements::write(&mut self.transaction, self.id, &changes).await?;
+        let mut granted = HashMap::new();
+        for (user_id, size_id) in changes.granted {
+            let id = *written.granted.get(&user_id).ok_or(sqlx::Error::RowNotFound)?;
+            let reservation = Reservation {
+                id,
+                drop_id: self.id,
+                user_id,
+                size: self.state.label(size_id),
+                price_cents: changes.price_cents,
+                status: ReservationStatus::Active,
+                expires_at,
+                created_at: changes.created_at,
+            };
+            granted.insert(user_id, reservation);
+        }
         if let Err(error) = self.transaction.commit().await {
-            let user_ids = settled_user_ids.iter().chain(created.keys());
-            self.inventory.notify(user_ids.map(|user_id| Notification::UnknownOutcome { user_id: *user_id }).collect());
             return Err(if is_refusal(&error) { error.into() } else { BatchError::Fatal(commit_fault(error)) });
         }
         self.transaction.put_back();
-        self.inventory.catalog.apply(StockChange {
+
+        let purchasers = self.completed.iter().filter_map(|reservation| purchases.get(&reservation.user_id));
+        let purchasers = purchasers.map(|(purchase, user)| Purchaser {
+            id: user.id,
+            username: user.username.clone(),
+            purchase_id: purchase.id,
+            purchased_at: purchase.created_at,
+        });
+        let settled = || self.expired.iter().chain(&self.cancelled).chain(&self.completed);
+        let change = StockChange {
             drop_id: self.id,
             version: written.version,
-            held: self.sizes.iter().map(|locked| locked.held).sum(),
-            sizes: self.sizes.into_iter().map(|locked| locked.size).collect(),
+            held: self.state.sizes.iter().map(|locked| locked.held).sum(),
             reason,
-            purchasers: self.purchasers,
-            settled_user_ids,
-            new_holders: created.keys().map(|user_id| (*user_id, expires_at)).collect(),
+            purchasers: purchasers.collect(),
+            settled_user_ids: settled().map(|reservation| reservation.user_id).collect(),
+            new_holders: granted.keys().map(|user_id| (*user_id, expires_at)).collect(),
+            sizes: self.state.sizes.into_iter().map(|locked| locked.size).collect(),
+        };
+        let notifications = settled().chain(granted.values()).map(|reservation| Notification::Reservation {
+            reservation: reservation.clone(),
+            purchase: match reservation.status {
+                ReservationStatus::Completed => {
+                    purchases.get(&reservation.user_id).map(|(purchase, _)| purchase.clone())
+                }
+                _ => None,
+            },
         });
-        let granted = created.values().map(|reservation| (reservation.clone(), None));
-        let notifications = self.settled.into_iter().chain(granted);
-        let notifications =
-            notifications.map(|(reservation, purchase)| Notification::Reservation { reservation, purchase }).collect();
-        Ok(Committed { created, notifications })
+        Ok(Committed { notifications: notifications.collect(), change: Some(change), granted, purchases, new_stock })
     }
 
-    fn write_statement(&self, expires_at: DateTime<Utc>) -> String {
-        let changed = || self.sizes.iter().filter(|locked| locked.available_delta != 0 || locked.held_delta != 0);
-        format!(
-            "execute write({}, {}, {}, {}, {}, {}, {}, '{}', '{}')",
-            self.id,
-            array(changed().map(|locked| locked.id)),
-            array(changed().map(|locked| locked.available_delta)),
-            array(changed().map(|locked| locked.held_delta)),
-            array(self.grants.iter().map(|(_, size_id)| size_id)),
-            array(self.grants.iter().map(|(user_id, _)| user_id)),
-            self.price_cents,
-            expires_at.to_rfc3339(),
-            self.now.to_rfc3339(),
-        )
+    /// A row that the conditional UPDATE does not change is an error, which rolls back: stock returns only for rows that
+    /// changed.
+    async fn write_cancelled(&mut self) -> Result<(), sqlx::Error> {
+        if self.cancelled.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = self.cancelled.iter().map(|reservation| reservation.id).collect();
+        let update = sqlx::query!(
+            "update reservations set status = 'cancelled', settled_at = $2
+             where id = any($1) and status = 'active' and expires_at > $2",
+            &ids,
+            self.state.now
+        );
+        match update.execute(&mut *self.transaction).await?.rows_affected() {
+            changed if changed == ids.len() as u64 => Ok(()),
+            _ => Err(sqlx::Error::RowNotFound),
+        }
+    }
+
+    /// Completes reservations and returns their purchases by user. A row that the conditional UPDATE does not change is an
+    /// error, as above.
+    async fn write_completed(&mut self) -> Result<HashMap<i64, (Purchase, User)>, sqlx::Error> {
+        if self.completed.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<i64> = self.completed.iter().map(|reservation| reservation.id).collect();
+        let created_at = self.state.now;
+        let rows = sqlx::query!(
+            r#"with completed as (
+                 update reservations set status = 'completed', settled_at = $2
+                 where id = any($1) and status = 'active' and expires_at > $2
+                 returning id, drop_id, size_id, user_id, price_cents
+             ), bought as (
+                 insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents, created_at)
+                 select drop_id, size_id, user_id, reservation_id, price_cents, $2
+                 from unnest($1::bigint[]) with ordinality as held (reservation_id, position)
+                 join completed on completed.id = reservation_id
+                 order by position
+                 returning id, user_id
+             )
+             select bought.id, user_id, username from bought join users on users.id = user_id"#,
+            &ids,
+            created_at
+        );
+        let rows = rows.fetch_all(&mut *self.transaction).await?;
+        let mut bought: HashMap<_, _> = rows.into_iter().map(|row| (row.user_id, (row.id, row.username))).collect();
+        let purchase_of = |reservation: &Reservation| {
+            let user_id = reservation.user_id;
+            let (id, username) = bought.remove(&user_id).ok_or(sqlx::Error::RowNotFound)?;
+            let purchase = Purchase {
+                id,
+                drop_id: reservation.drop_id,
+                user_id,
+                reservation_id: reservation.id,
+                size: reservation.size.clone(),
+                price_cents: reservation.price_cents,
+                created_at,
+            };
+            Ok((user_id, (purchase, User { id: user_id, username })))
+        };
+        self.completed.iter().map(purchase_of).collect()
+    }
+}
+
+impl From<sqlx::Error> for BatchError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_contention(&error) {
+            Self::Contention(error)
+        } else if is_transient(&error) {
+            Self::Fatal(fault(error))
+        } else {
+            Self::Statement(error)
+        }
     }
 }
 
 impl From<BatchError> for DropError {
     fn from(error: BatchError) -> Self {
         match error {
-            BatchError::RetrySingly(error) => fault(error),
+            BatchError::DropLocked(error) | BatchError::Contention(error) | BatchError::Statement(error) => {
+                fault(error)
+            }
             BatchError::Fatal(error) => error,
         }
     }
 }
-
-impl From<sqlx::Error> for BatchError {
-    fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) { Self::Fatal(fault(error)) } else { Self::RetrySingly(error) }
-    }
-}
-
-fn label(sizes: &[LockedSize], size_id: i64) -> String {
-    sizes.iter().find(|locked| locked.id == size_id).expect(SIZE_IS_KNOWN).size.label.clone()
-}
-
-const SIZE_IS_KNOWN: &str = "a reservation's size is one of its drop, and the lock keeps its sizes";

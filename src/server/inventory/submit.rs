@@ -1,0 +1,104 @@
+//! What pages and the REST API ask of a drop. Each waits for its reply; asking again returns what already exists.
+
+use super::{
+    Inventory,
+    command::{Answer, Callers, Command, Granted, Purchased, Released, Request},
+    purchase::settled,
+    worker,
+};
+use crate::{
+    domain::error::{DropError, Missing},
+    server::database::{
+        Pool,
+        error::{fault, with_timeout},
+        guard::PoolGuard,
+    },
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Reserves one pair for a user. A user who holds one already gets the same reservation, whatever size they name.
+pub(crate) async fn reserve(
+    inventory: &Inventory,
+    user_id: i64,
+    drop_id: i64,
+    size: Option<String>,
+) -> Result<Granted, DropError> {
+    if inventory.is_sold_out_for(user_id, drop_id, size.as_deref()) {
+        return Err(DropError::SoldOut);
+    }
+    // Sizes that don't exist become one, so that they are repetitions of one command and cannot fill a queue.
+    let size = size.map(|label| if inventory.catalog.may_have_size(drop_id, &label) { label } else { String::new() });
+    let (granted, is_repeated) = submit(inventory, drop_id, user_id, |callers| Request::Reserve(size, callers)).await?;
+    Ok(Granted { was_held: granted.was_held || is_repeated, ..granted })
+}
+
+/// What to buy.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// The pair that the user holds of this drop.
+    Drop(i64),
+    /// The pair of this reservation.
+    Reservation(i64),
+}
+
+/// Sells a user the pair that they hold. Purchasing again returns the same purchase.
+pub(crate) async fn purchase(inventory: &Inventory, user_id: i64, target: Target) -> Result<Purchased, DropError> {
+    let (drop_id, reservation_id) = match target {
+        Target::Drop(drop_id) => (drop_id, None),
+        // The user and the drop of a reservation never change, so they can be read without the lock.
+        Target::Reservation(id) => (drop_of(&inventory.pool, user_id, id).await?, Some(id)),
+    };
+    match submit(inventory, drop_id, user_id, |callers| Request::Purchase(reservation_id, callers)).await {
+        Err(DropError::NoActiveReservation) => settled(&inventory.pool, user_id, drop_id, reservation_id).await,
+        reply => reply.map(|(purchased, _)| purchased),
+    }
+}
+
+async fn drop_of(pool: &Pool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
+    let drop_id =
+        sqlx::query_scalar!("select drop_id from reservations where id = $1 and user_id = $2", reservation_id, user_id);
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let drop_id = with_timeout(drop_id.fetch_optional(&mut *connection)).await?;
+    connection.put_back();
+    drop_id.ok_or(DropError::NotFound(Missing::Reservation))
+}
+
+/// Releases the pair that a user holds of a drop. Releasing again returns the same reservation, also after it expired.
+pub(crate) async fn release(inventory: &Inventory, user_id: i64, drop_id: i64) -> Result<Released, DropError> {
+    submit(inventory, drop_id, user_id, Request::Release).await.map(|(released, _)| released)
+}
+
+/// Puts a command into its drop's queue and waits for the reply. A command whose callers stop waiting before its batch
+/// begins is left out.
+async fn submit<R: Clone>(
+    inventory: &Inventory,
+    drop_id: i64,
+    user_id: i64,
+    request: impl FnOnce(Callers<R>) -> Request,
+) -> Answer<R> {
+    // A drop that does not exist gets no queue and no worker.
+    if !inventory.catalog.has(drop_id) && !exists(&inventory.pool, drop_id).await? {
+        return Err(DropError::NotFound(Missing::Drop));
+    }
+    let (callers, answer) = Callers::one();
+    if inventory.batcher.enqueue(drop_id, Command { user_id, request: request(callers) })? {
+        inventory.tasks.spawn(worker::run(inventory.clone(), drop_id));
+    }
+    match timeout(REPLY_TIMEOUT, answer).await {
+        Ok(answer) => answer.unwrap_or(Err(DropError::Internal)),
+        Err(_) => Err(DropError::Unknown),
+    }
+}
+
+/// How long a caller waits for a reply: longer than a transaction may take with another one before it.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Whether the drop exists although the catalog does not have it yet.
+async fn exists(pool: &Pool, drop_id: i64) -> Result<bool, DropError> {
+    let found = sqlx::query_scalar!(r#"select exists (select from drops where id = $1) as "exists!""#, drop_id);
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let found = with_timeout(found.fetch_one(&mut *connection)).await?;
+    connection.put_back();
+    Ok(found)
+}
