@@ -2,7 +2,7 @@
 //! and what to do next.
 
 use crate::domain::{
-    Purchase, Reservation, Size,
+    Purchase, Reservation, Size, Timestamp,
     error::{DropError, Missing},
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -157,7 +157,7 @@ pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// `21 Nov 2026, 20:41 UTC`.
-pub fn date(at: DateTime<Utc>) -> String {
+pub fn date(at: Timestamp) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = MONTHS[at.month0() as usize];
     format!("{} {month} {}, {:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute())
@@ -206,7 +206,7 @@ pub fn sold_out(name: &str) -> String {
 
 /// How long the reservation was granted for, rounded to the nearest second.
 fn lifetime_seconds(reservation: &Reservation) -> i64 {
-    let lifetime = reservation.expires_at - reservation.created_at;
+    let lifetime = *reservation.expires_at - *reservation.created_at;
     whole_seconds(lifetime.num_milliseconds() - 500)
 }
 

@@ -65,7 +65,7 @@ impl Store {
         };
         match snapshot {
             Ok(Snapshot { now, drops, visitor, .. }) => {
-                store.clock.set(now);
+                store.clock.set(*now);
                 store.set_drops(&drops);
                 store.set_visitor(visitor);
             }
@@ -166,14 +166,14 @@ impl Store {
     pub(crate) fn receive(self, event: ServerEvent) {
         match event {
             ServerEvent::Snapshot { now, drops } => {
-                self.clock.restart(now);
+                self.clock.restart(*now);
                 self.set_drops(&drops);
                 // Notifies only on a change: every part that waits for the snapshot would render again.
                 self.failure.maybe_update(|failure| failure.take().is_some());
                 self.connection.set(ConnectionStatus::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
-            ServerEvent::Heartbeat { now } => self.clock.read(now),
+            ServerEvent::Heartbeat { now } => self.clock.read(*now),
             ServerEvent::StockUpdated(update) => {
                 if let Some(drop) = self.drops.with_untracked(|drops| find(drops, update.drop_id)) {
                     let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);

@@ -1,7 +1,6 @@
 //! The error that every request can fail with.
 
-use super::timestamp;
-use chrono::{DateTime, Utc};
+use super::Timestamp;
 use leptos::server_fn::{
     codec::JsonEncoding,
     error::{FromServerFnError, ServerFnErrorErr},
@@ -41,10 +40,7 @@ pub enum DropError {
     /// 409: no pair of the drop, or of the requested size, is available.
     SoldOut,
     /// 409.
-    NotStarted {
-        #[serde(deserialize_with = "timestamp::read")]
-        starts_at: DateTime<Utc>,
-    },
+    NotStarted { starts_at: Timestamp },
     /// 409.
     Ended,
     /// 409: the user's purchases and active reservations already reach the drop's limit.

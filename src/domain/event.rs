@@ -1,7 +1,6 @@
 //! The events of the WebSocket `/ws`.
 
-use super::{Purchase, Reservation, SneakerDrop, User, Visitor, timestamp};
-use chrono::{DateTime, Utc};
+use super::{Purchase, Reservation, SneakerDrop, Timestamp, User, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// What the server sends over `/ws`. Counts are absolute and carry a version, so that a later event makes up for a lost
@@ -15,15 +14,13 @@ pub enum ServerEvent {
     /// The first event of a connection, and what a connection receives instead of the events it was too slow for.
     Snapshot {
         /// By the database's clock.
-        #[serde(deserialize_with = "timestamp::read")]
-        now: DateTime<Utc>,
+        now: Timestamp,
         drops: Vec<SneakerDrop>,
     },
     /// Sent every ten seconds unless another event was, so that a page can detect a dead connection.
     Heartbeat {
         /// By the database's clock.
-        #[serde(deserialize_with = "timestamp::read")]
-        now: DateTime<Utc>,
+        now: Timestamp,
     },
     StockUpdated(StockUpdate),
     PurchaseCompleted {
@@ -32,8 +29,7 @@ pub enum ServerEvent {
         new_stock: i32,
         purchase_id: i64,
         purchaser: User,
-        #[serde(deserialize_with = "timestamp::read")]
-        purchased_at: DateTime<Utc>,
+        purchased_at: Timestamp,
         /// The drop's first version that includes this purchase.
         version: i64,
     },
@@ -58,8 +54,7 @@ pub enum ServerEvent {
 #[serde(rename_all = "camelCase")]
 pub struct StockUpdate {
     /// By the database's clock.
-    #[serde(deserialize_with = "timestamp::read")]
-    pub now: DateTime<Utc>,
+    pub now: Timestamp,
     pub drop_id: i64,
     /// The drop's available pairs.
     pub new_stock: i32,
@@ -114,9 +109,10 @@ pub enum Reason {
 mod tests {
     use super::*;
     use crate::domain::Size;
+    use chrono::DateTime;
 
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range")
+    fn at(seconds: i64) -> Timestamp {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range").into()
     }
 
     /// On sale from 0 to 100 seconds, 5 of 10 pairs left.

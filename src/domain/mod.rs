@@ -7,6 +7,8 @@ pub mod error;
 pub mod event;
 mod timestamp;
 
+pub use timestamp::Timestamp;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +30,9 @@ pub struct SneakerDrop {
     /// Rises by one with each committed change of stock; a receiver ignores a state older than the one it has.
     pub version: i64,
     /// The first time at which a reservation is granted.
-    #[serde(deserialize_with = "timestamp::read")]
-    pub starts_at: DateTime<Utc>,
+    pub starts_at: Timestamp,
     /// The first time at which reservations are refused again.
-    #[serde(deserialize_with = "timestamp::read_optional")]
-    pub ends_at: Option<DateTime<Utc>>,
+    pub ends_at: Option<Timestamp>,
     /// Available, held and sold together.
     pub total_stock: i32,
     /// Can be reserved now.
@@ -49,11 +49,11 @@ pub struct SneakerDrop {
 impl SneakerDrop {
     /// Whether `now` lies between start and end; says nothing about stock.
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
-        self.starts_at <= now && !self.has_ended(now)
+        *self.starts_at <= now && !self.has_ended(now)
     }
 
     pub fn has_ended(&self, now: DateTime<Utc>) -> bool {
-        self.ends_at.is_some_and(|ends_at| ends_at <= now)
+        self.ends_at.is_some_and(|ends_at| *ends_at <= now)
     }
 
     /// Whether every pair is sold: none is available, and none is held that could become available again.
@@ -128,8 +128,7 @@ pub struct Purchaser {
     pub username: String,
     /// Orders the list.
     pub purchase_id: i64,
-    #[serde(deserialize_with = "timestamp::read")]
-    pub purchased_at: DateTime<Utc>,
+    pub purchased_at: Timestamp,
 }
 
 /// One pair held for one user until `expires_at`.
@@ -145,16 +144,14 @@ pub struct Reservation {
     pub price_cents: i32,
     pub status: ReservationStatus,
     /// The first time at which the pair cannot be bought any more.
-    #[serde(deserialize_with = "timestamp::read")]
-    pub expires_at: DateTime<Utc>,
-    #[serde(deserialize_with = "timestamp::read")]
-    pub created_at: DateTime<Utc>,
+    pub expires_at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 impl Reservation {
     /// Whether the holder can still buy the pair at `now`.
     pub fn is_held(&self, now: DateTime<Utc>) -> bool {
-        self.status == ReservationStatus::Active && now < self.expires_at
+        self.status == ReservationStatus::Active && now < *self.expires_at
     }
 }
 
@@ -183,8 +180,7 @@ pub struct Purchase {
     pub size: String,
     /// The price paid, in US cents: the reservation's.
     pub price_cents: i32,
-    #[serde(deserialize_with = "timestamp::read")]
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
 }
 
 /// The signed-in visitor with everything that their own pages show.
@@ -201,8 +197,7 @@ pub struct Visitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// By the database's clock.
-    #[serde(deserialize_with = "timestamp::read")]
-    pub now: DateTime<Utc>,
+    pub now: Timestamp,
     /// Scheme and host under which this visitor opened the site, for absolute links in the document's metadata.
     pub origin: String,
     /// Ordered by start.
@@ -229,8 +224,8 @@ mod tests {
             image_url: None,
             limit_per_user: None,
             version: 7,
-            starts_at: at(0),
-            ends_at: Some(at(100)),
+            starts_at: at(0).into(),
+            ends_at: Some(at(100).into()),
             total_stock: 10,
             available_stock: 4,
             held_stock: 1,
@@ -253,7 +248,8 @@ mod tests {
         let mut drop = open_drop();
         for purchase_id in [4, 9, 4, 2, 7, 9] {
             let username = format!("user{purchase_id}");
-            drop.add_purchaser(Purchaser { id: purchase_id, username, purchase_id, purchased_at: at(purchase_id) }, 3);
+            let purchased_at = at(purchase_id).into();
+            drop.add_purchaser(Purchaser { id: purchase_id, username, purchase_id, purchased_at }, 3);
         }
         assert_eq!(drop.latest_purchasers.iter().map(|known| known.purchase_id).collect::<Vec<_>>(), [9, 7, 4]);
     }

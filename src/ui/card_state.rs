@@ -48,7 +48,7 @@ impl CardState {
         }
         if drop.has_ended(now) {
             Self::Ended
-        } else if now < drop.starts_at {
+        } else if now < *drop.starts_at {
             Self::Upcoming
         } else if open_with_stock {
             if is_signed_in { Self::Open } else { Self::SignedOut }
@@ -77,7 +77,7 @@ impl Section {
             Self::Live
         } else if drop.has_ended(now) {
             Self::Over
-        } else if now < drop.starts_at {
+        } else if now < *drop.starts_at {
             Self::Upcoming
         } else if drop.available_stock > 0 || drop.held_stock > 0 {
             Self::Live
@@ -106,8 +106,8 @@ mod tests {
             image_url: None,
             limit_per_user: None,
             version: 7,
-            starts_at: at(0),
-            ends_at: Some(at(100)),
+            starts_at: at(0).into(),
+            ends_at: Some(at(100).into()),
             total_stock: 10,
             available_stock: 4,
             held_stock: 1,
@@ -124,14 +124,14 @@ mod tests {
             size: "US 9".into(),
             price_cents: 19_900,
             status: ReservationStatus::Active,
-            expires_at: at(expires_in),
-            created_at: at(0),
+            expires_at: at(expires_in).into(),
+            created_at: at(0).into(),
         }
     }
 
     fn purchase() -> Purchase {
         let size = "US 9".into();
-        Purchase { id: 1, drop_id: 1, user_id: 1, reservation_id: 1, size, price_cents: 1, created_at: at(5) }
+        Purchase { id: 1, drop_id: 1, user_id: 1, reservation_id: 1, size, price_cents: 1, created_at: at(5).into() }
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Entry {
         if let Some(reason) = reason {
             let changed = drop.sizes.iter().filter(|size| is_new || changed_sizes.contains(&size.label));
             events.push(ServerEvent::StockUpdated(StockUpdate {
-                now,
+                now: now.into(),
                 drop_id: drop.id,
                 new_stock: drop.available_stock,
                 held: drop.held_stock,

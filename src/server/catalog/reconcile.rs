@@ -83,8 +83,8 @@ impl Catalog {
                 image_url: row.image_url,
                 limit_per_user: row.limit_per_user,
                 version: row.version,
-                starts_at: row.starts_at,
-                ends_at: row.ends_at,
+                starts_at: row.starts_at.into(),
+                ends_at: row.ends_at.map(Into::into),
                 total_stock: 0,
                 available_stock: 0,
                 held_stock: 0,
@@ -129,7 +129,7 @@ impl Catalog {
         connection.put_back();
         let mut purchasers: BTreeMap<i64, Vec<Purchaser>> = BTreeMap::new();
         for row in purchases {
-            let (purchase_id, purchased_at) = (row.purchase_id, row.created_at);
+            let (purchase_id, purchased_at) = (row.purchase_id, row.created_at.into());
             let purchaser = Purchaser { id: row.id, username: row.username, purchase_id, purchased_at };
             purchasers.entry(row.drop_id).or_default().push(purchaser);
         }

@@ -57,7 +57,7 @@ async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Res
         None => None,
     };
     let catalog = &state.catalog;
-    Ok(Snapshot { now: state.clock.now(), origin: origin::origin(headers), drops: catalog.drops(), visitor })
+    Ok(Snapshot { now: state.clock.now().into(), origin: origin::origin(headers), drops: catalog.drops(), visitor })
 }
 
 fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {

@@ -63,7 +63,7 @@ pub(super) async fn settled(
         let has_expired = row.status == ReservationStatus::Expired;
         return Err(if has_expired { DropError::ReservationExpired } else { DropError::NoActiveReservation });
     };
-    let (reservation_id, size) = (row.reservation_id, row.size);
+    let (reservation_id, size, created_at) = (row.reservation_id, row.size, created_at.into());
     Ok(Purchased {
         purchase: Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at },
         new_stock: row.new_stock,

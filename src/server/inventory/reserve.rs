@@ -28,7 +28,7 @@ pub(super) fn decide(
 
 fn available_size(drop: &DropState, user_id: i64, size: Option<&str>) -> Result<i64, DropError> {
     if drop.now < drop.starts_at {
-        return Err(DropError::NotStarted { starts_at: drop.starts_at });
+        return Err(DropError::NotStarted { starts_at: drop.starts_at.into() });
     }
     if drop.ends_at.is_some_and(|ends_at| ends_at <= drop.now) {
         return Err(DropError::Ended);

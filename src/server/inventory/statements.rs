@@ -142,6 +142,7 @@ impl UserStateRow {
         let is_due = status == ReservationStatus::Active && expires_at <= drop.now;
         let status = if is_due { ReservationStatus::Expired } else { status };
         let (user_id, size) = (self.id, drop.label(size_id));
+        let (expires_at, created_at) = (expires_at.into(), created_at.into());
         let reservation = Reservation { id, drop_id, user_id, size, price_cents, status, expires_at, created_at };
         UserState { latest: Some(LatestReservation { size_id, reservation }), bought: self.bought }
     }

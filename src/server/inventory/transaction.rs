@@ -133,8 +133,8 @@ impl LockedDrop {
                 size: self.state.label(row.size_id),
                 price_cents: row.price_cents,
                 status: ReservationStatus::Expired,
-                expires_at: row.expires_at,
-                created_at: row.created_at,
+                expires_at: row.expires_at.into(),
+                created_at: row.created_at.into(),
             });
         }
         Ok(())
@@ -204,8 +204,8 @@ impl LockedDrop {
                 size: self.state.label(size_id),
                 price_cents: changes.price_cents,
                 status: ReservationStatus::Active,
-                expires_at,
-                created_at: changes.created_at,
+                expires_at: expires_at.into(),
+                created_at: changes.created_at.into(),
             };
             granted.insert(user_id, reservation);
         }
@@ -300,7 +300,7 @@ impl LockedDrop {
                 reservation_id: reservation.id,
                 size: reservation.size.clone(),
                 price_cents: reservation.price_cents,
-                created_at,
+                created_at: created_at.into(),
             };
             Ok((user_id, (purchase, User { id: user_id, username })))
         };

@@ -55,7 +55,7 @@ impl Broadcast {
                 cached.bytes.clone()
             }
             _ => {
-                let event = ServerEvent::Snapshot { now, drops: catalog.drops() };
+                let event = ServerEvent::Snapshot { now: now.into(), drops: catalog.drops() };
                 let bytes = EncodedEvents::of(&[event]).bytes;
                 *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
                 bytes

@@ -149,7 +149,7 @@ impl Socket {
                     self.connection.send_control(encode_frame(WireFrame::ping(Bytes::new())))?;
                     // Any other event shows the page as well that the connection works.
                     if !self.connection.take_has_sent() {
-                        let heartbeat = ServerEvent::Heartbeat { now: self.state.clock.now() };
+                        let heartbeat = ServerEvent::Heartbeat { now: self.state.clock.now().into() };
                         self.connection.send_control(EncodedEvents::of(&[heartbeat]).bytes)?;
                     }
                 }

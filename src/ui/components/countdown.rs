@@ -14,8 +14,8 @@ const RING_LENGTH: i64 = 1000;
 #[component]
 pub fn Countdown(reservation: Reservation) -> impl IntoView {
     let store = expect_context::<Store>();
-    let expires_at = reservation.expires_at;
-    let lifetime_ms = milliseconds_until(expires_at, reservation.created_at).max(1);
+    let expires_at = *reservation.expires_at;
+    let lifetime_ms = milliseconds_until(expires_at, *reservation.created_at).max(1);
     // At most the whole lifetime: the page's clock may be a little slow.
     let left_ms = move || milliseconds_until(expires_at, store.clock.now()).min(lifetime_ms);
     let seconds = Memo::new(move |_| text::whole_seconds(left_ms()));

@@ -38,7 +38,7 @@ pub fn DropCard(
         let is_signed_in = store.user.with(Option::is_some);
         let now = match &reservation {
             // Keeps the held state while a purchase is pending, even if the time runs out: the server decides.
-            Some(reservation) if actions.purchase.pending.get() => reservation.created_at,
+            Some(reservation) if actions.purchase.pending.get() => *reservation.created_at,
             _ => store.clock.now(),
         };
         drop.with(|drop| CardState::at(now, drop, is_signed_in, reservation.as_ref(), &purchases))
@@ -239,7 +239,7 @@ impl Card {
 #[component]
 fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
-    let starts_at = drop.with_untracked(|drop| drop.starts_at);
+    let starts_at = drop.with_untracked(|drop| *drop.starts_at);
     let text = Memo::new(move |_| text::opens_in(milliseconds_until(starts_at, store.clock.now())));
     view! {
         <p class="status opens" role="timer">

@@ -26,7 +26,7 @@ pub fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
 #[component]
 pub fn PurchaserRow(purchaser: Purchaser) -> impl IntoView {
     let store = expect_context::<Store>();
-    let ago = Memo::new(move |_| text::ago(purchaser.purchased_at, store.clock.now()));
+    let ago = Memo::new(move |_| text::ago(*purchaser.purchased_at, store.clock.now()));
     view! {
         <li>
             <bdi>{purchaser.username}</bdi>

@@ -38,7 +38,7 @@ impl Listing {
     /// Lists the drops that have started and not ended, and have stock.
     fn new(mut drops: Vec<SneakerDrop>, revision: u64, now: DateTime<Utc>) -> Self {
         let changes = drops.iter().flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
-        let valid_until = changes.filter(|change| now < *change).min();
+        let valid_until = changes.map(|change| *change).filter(|change| now < *change).min();
         drops.retain(|drop| drop.is_open(now) && drop.available_stock > 0);
         let body = Bytes::from(json!({ "drops": drops }).to_string());
         let etag = format!("W/\"{}\"", BASE64.encode(Sha256::digest(&body)));
