@@ -10,6 +10,7 @@ mod drops;
 mod expiry;
 mod failed_transactions;
 mod health;
+mod migrations;
 mod pages;
 mod purchases;
 mod realtime_connections;
