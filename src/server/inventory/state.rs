@@ -27,6 +27,7 @@ pub(super) struct LockedSize {
 }
 
 /// What a user holds and has bought of the drop.
+#[derive(Default)]
 pub(super) struct UserState {
     /// An active reservation is always the latest.
     pub(super) latest: Option<LatestReservation>,

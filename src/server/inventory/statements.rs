@@ -10,11 +10,11 @@ use crate::{
     server::database::guard::PoolGuard,
 };
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, postgres::PgRow};
+use sqlx::{FromRow, Row, postgres::PgRow};
 use std::{collections::HashMap, fmt::Display};
 
 /// Each session prepares these when it connects.
-pub const PREPARED: &[&str] = &[LOCKED_SIZES, USER_STATES, WRITE];
+pub const PREPARED: &[&str] = &[LOCKED_SIZES, LOCKED_USERS, LATEST_RESERVATIONS, WRITE];
 
 /// How to take a drop's lock.
 #[derive(Clone, Copy)]
@@ -36,20 +36,24 @@ pub(super) async fn lock(
         LockMode::Wait => "",
         LockMode::SkipLocked => "skip locked",
     };
+    let users = array(user_ids);
     let statements = format!(
         "select id from drops where id = {drop_id} for no key update {skip};
-         execute locked_sizes({drop_id}); execute user_states({drop_id}, {});",
-        array(user_ids)
+         execute locked_sizes({drop_id}); execute locked_users({users});
+         execute latest_reservations({drop_id}, {users});"
     );
     let results = transaction.begin_with(&statements).await?;
-    let [.., locked, sizes, users] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
+    let [.., locked, sizes, users, latest] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
     if locked.is_empty() {
         return Ok(None);
     }
     let mut state = read_drop(sizes)?;
-    for row in users {
-        let row = UserStateRow::from_row(row)?;
-        state.users.insert(row.id, Ok(row.read(drop_id, &state)));
+    let locked_users: Vec<i64> = users.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+    state.users.extend(locked_users.into_iter().map(|user_id| (user_id, Ok(UserState::default()))));
+    for row in latest {
+        let row = LatestReservationRow::from_row(row)?;
+        let (user_id, user) = (row.user_id, row.read(drop_id, &state));
+        state.users.entry(user_id).and_modify(|locked| *locked = Ok(user));
     }
     if state.users.len() < user_ids.len() {
         mark_locked_users(transaction, user_ids, &mut state).await?;
@@ -104,47 +108,49 @@ fn read_drop(rows: &[PgRow]) -> Result<DropState, sqlx::Error> {
     })
 }
 
-/// The users of a batch with their latest reservation of the drop. Their rows are locked as a foreign key would lock them
-/// later, but users whom another transaction is deleting or renaming are skipped, so that nobody else waits for it.
-const USER_STATES: &str = "prepare user_states (bigint, bigint[]) as
-    select u.id,
+/// The users of a batch, in one array. Their rows are locked as a foreign key would lock them later, but users whom another
+/// transaction is deleting or renaming are skipped, so that nobody else waits for it.
+const LOCKED_USERS: &str = "prepare locked_users (bigint[]) as
+    select coalesce(array_agg(id), '{}')
+    from (select id from users where id = any($1) for key share skip locked) locked";
+
+/// The latest reservation of the drop of each user who has one, which is most often nobody.
+const LATEST_RESERVATIONS: &str = "prepare latest_reservations (bigint, bigint[]) as
+    select r.id, r.user_id, r.size_id, r.price_cents, r.status, r.expires_at, r.created_at,
            case when (select limit_per_user from drops where id = $1) is null then 0
-                else (select count(*) from purchases where user_id = u.id and drop_id = $1) end as bought,
-           r.id as reservation_id, r.size_id, r.price_cents, r.status, r.expires_at, r.created_at
+                else (select count(*) from purchases where user_id = r.user_id and drop_id = $1) end as bought
     from unnest($2) as wanted (id)
-    cross join lateral (select id from users where id = wanted.id for key share skip locked) u
-    left join lateral (
-        select id, size_id, price_cents, status, expires_at, created_at from reservations
-        where user_id = wanted.id and drop_id = $1 order by id desc limit 1
-    ) r on true";
+    cross join lateral (
+        select * from reservations where user_id = wanted.id and drop_id = $1 order by id desc limit 1
+    ) r";
 
 #[derive(FromRow)]
-struct UserStateRow {
+struct LatestReservationRow {
     id: i64,
+    user_id: i64,
+    size_id: i64,
+    price_cents: i32,
+    status: ReservationStatus,
+    expires_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
     bought: i64,
-    reservation_id: Option<i64>,
-    size_id: Option<i64>,
-    price_cents: Option<i32>,
-    status: Option<ReservationStatus>,
-    expires_at: Option<DateTime<Utc>>,
-    created_at: Option<DateTime<Utc>>,
 }
 
-impl UserStateRow {
+impl LatestReservationRow {
     fn read(self, drop_id: i64, drop: &DropState) -> UserState {
-        let columns =
-            (self.reservation_id, self.size_id, self.price_cents, self.status, self.expires_at, self.created_at);
-        let (Some(id), Some(size_id), Some(price_cents), Some(status), Some(expires_at), Some(created_at)) = columns
-        else {
-            return UserState { latest: None, bought: self.bought };
-        };
         // The transaction is about to expire it.
-        let is_due = status == ReservationStatus::Active && expires_at <= drop.now;
-        let status = if is_due { ReservationStatus::Expired } else { status };
-        let (user_id, size) = (self.id, drop.label(size_id));
-        let (expires_at, created_at) = (expires_at.into(), created_at.into());
-        let reservation = Reservation { id, drop_id, user_id, size, price_cents, status, expires_at, created_at };
-        UserState { latest: Some(LatestReservation { size_id, reservation }), bought: self.bought }
+        let is_due = self.status == ReservationStatus::Active && self.expires_at <= drop.now;
+        let reservation = Reservation {
+            id: self.id,
+            drop_id,
+            user_id: self.user_id,
+            size: drop.label(self.size_id),
+            price_cents: self.price_cents,
+            status: if is_due { ReservationStatus::Expired } else { self.status },
+            expires_at: self.expires_at.into(),
+            created_at: self.created_at.into(),
+        };
+        UserState { latest: Some(LatestReservation { size_id: self.size_id, reservation }), bought: self.bought }
     }
 }
 
@@ -186,12 +192,11 @@ pub(super) async fn write(transaction: &mut PoolGuard, drop_id: i64, new: &Chang
         new.created_at.to_rfc3339(),
     );
     let results = transaction.run(&statement).await?;
-    let rows: Vec<_> = results.iter().flatten().map(WrittenRow::from_row).collect::<Result<_, _>>()?;
-    let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.version;
-    let granted = rows.into_iter().filter_map(|row| Some((row.user_id?, row.id?)));
-    Ok(Written { version, granted: granted.collect() })
+    let row = WrittenRow::from_row(results.iter().flatten().next().ok_or(sqlx::Error::RowNotFound)?)?;
+    Ok(Written { version: row.version, granted: std::iter::zip(row.user_ids, row.ids).collect() })
 }
 
+/// One row of arrays instead of a row for each reservation.
 const WRITE: &str = "prepare write
     (bigint, bigint[], integer[], integer[], bigint[], bigint[], integer, timestamptz, timestamptz) as
     with moved as (
@@ -201,20 +206,19 @@ const WRITE: &str = "prepare write
         where s.id = m.size_id
     ), granted as (
         insert into reservations (drop_id, size_id, user_id, price_cents, expires_at, created_at)
-        select $1, size_id, user_id, $7, $8, $9
-        from unnest($5, $6) with ordinality as new (size_id, user_id, position)
-        order by position
+        select $1, size_id, user_id, $7, $8, $9 from unnest($5, $6) as new (size_id, user_id)
         returning id, user_id
     ), changed as (
         update drops set version = version + 1 where id = $1 returning version
     )
-    select version, granted.id, user_id from changed left join granted on true";
+    select version, coalesce(ids, '{}') as ids, coalesce(user_ids, '{}') as user_ids
+    from changed, (select array_agg(id) as ids, array_agg(user_id) as user_ids from granted) granted";
 
 #[derive(FromRow)]
 struct WrittenRow {
     version: i64,
-    id: Option<i64>,
-    user_id: Option<i64>,
+    ids: Vec<i64>,
+    user_ids: Vec<i64>,
 }
 
 pub(super) struct Written {
@@ -247,16 +251,16 @@ mod tests {
              insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
                  values (1, 'US 9', 1, 2, 2)";
         sqlx::raw_sql(sample).execute(&mut *connection).await.expect("the sample is valid");
-        let execute = "execute locked_sizes(1); execute user_states(1, '{1}');
+        let execute = "execute locked_sizes(1); execute locked_users('{1,2}');
              execute write(1, '{1}', '{-1}', '{1}', '{1}', '{1}', 19900, '2030-01-01', '2029-01-01');
-             execute user_states(1, '{1}')";
+             execute latest_reservations(1, '{1,2}')";
         let rows = sqlx::raw_sql(execute).fetch_all(&mut *connection).await.expect("the statements run");
-        let [size, new_user, written, holder] = &rows[..] else { panic!("one row of each statement: {rows:?}") };
+        let [size, users, written, latest] = &rows[..] else { panic!("one row of each statement: {rows:?}") };
         assert_eq!(LockedSizeRow::from_row(size).expect("readable").available_stock, 2);
-        assert_eq!(UserStateRow::from_row(new_user).expect("readable").reservation_id, None);
+        assert_eq!(users.try_get::<Vec<i64>, _>(0).expect("readable"), [1]);
         let written = WrittenRow::from_row(written).expect("readable");
-        assert_eq!((written.version, written.user_id), (2, Some(1)));
-        let holder = UserStateRow::from_row(holder).expect("readable");
-        assert_eq!((holder.reservation_id, holder.price_cents), (written.id, Some(19_900)));
+        assert_eq!((written.version, &written.ids, &written.user_ids), (2, &vec![1], &vec![1]));
+        let latest = LatestReservationRow::from_row(latest).expect("readable");
+        assert_eq!((latest.id, latest.price_cents, latest.bought), (1, 19_900, 0));
     }
 }
