@@ -1,6 +1,6 @@
 //! A new drop.
 
-use super::{Inventory, transaction::TRANSACTION_TIMEOUT};
+use super::{handle::Inventory, transaction::TRANSACTION_TIMEOUT};
 use crate::{
     domain::{ONE_SIZE, Size, SneakerDrop, error::DropError},
     server::database::{

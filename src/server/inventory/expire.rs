@@ -1,6 +1,6 @@
 //! Due reservations expire and their pairs return to stock.
 
-use super::{Inventory, statements::LockMode, transaction::LockedDrop};
+use super::{handle::Inventory, statements::LockMode, transaction::LockedDrop};
 use crate::{
     domain::error::DropError,
     server::database::{

@@ -1,8 +1,8 @@
 //! What pages and the REST API ask of a drop. Each waits for its reply; asking again returns what already exists.
 
 use super::{
-    Inventory,
     command::{Answer, Callers, Command, Granted, Purchased, Released, Request},
+    handle::Inventory,
     purchase::settled,
     worker,
 };

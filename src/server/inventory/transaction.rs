@@ -43,6 +43,7 @@ pub(super) struct LockedDrop {
 }
 
 /// What a transaction committed.
+#[derive(Default)]
 pub(super) struct Committed {
     /// `None` if there was nothing to write.
     pub(super) change: Option<StockChange>,
@@ -171,77 +172,86 @@ impl LockedDrop {
 
     /// Writes what was recorded and commits. A new reservation is held for `reservation_ttl`.
     pub(super) async fn commit(mut self, reservation_ttl: Duration) -> Result<Committed, BatchError> {
-        let new_stock = self.state.available();
         let Some(reason) = self.reason else {
+            let new_stock = self.state.available();
             // Waiting for the rollback releases the lock before the replies are sent. If it fails, the connection is
             // closed, which releases the lock as well.
             if self.transaction.rollback().await.is_ok() {
                 self.transaction.put_back();
             }
-            let (granted, purchases) = (HashMap::new(), HashMap::new());
-            return Ok(Committed { change: None, notifications: vec![], granted, purchases, new_stock });
+            return Ok(Committed { new_stock, ..Committed::default() });
         };
         self.write_cancelled().await?;
         let purchases = self.write_completed().await?;
-        let expires_at = self.state.now + reservation_ttl;
-        // A pair that expired and was granted again moves nothing.
-        let moved = std::mem::take(&mut self.moved).into_iter().filter(|(_, moved)| *moved != (0, 0));
-        let changes = Changes {
-            stock: moved.map(|(size_id, (available, held))| (size_id, available, held)).collect(),
-            granted: std::mem::take(&mut self.granted),
-            price_cents: self.state.price_cents,
-            created_at: self.state.now,
-            expires_at,
-        };
-        let written = statements::write(&mut self.transaction, self.id, &changes).await?;
-        let mut granted = HashMap::new();
-        for (user_id, size_id) in changes.granted {
-            let id = *written.granted.get(&user_id).ok_or(sqlx::Error::RowNotFound)?;
-            let reservation = Reservation {
-                id,
-                drop_id: self.id,
-                user_id,
-                size: self.state.label(size_id),
-                price_cents: changes.price_cents,
-                status: ReservationStatus::Active,
-                expires_at: expires_at.into(),
-                created_at: changes.created_at.into(),
-            };
-            granted.insert(user_id, reservation);
-        }
+        let (version, granted) = self.write_stock(reservation_ttl).await?;
         if let Err(error) = self.transaction.commit().await {
             return Err(if is_refusal(&error) { error.into() } else { BatchError::Fatal(commit_fault(error)) });
         }
         self.transaction.put_back();
 
-        let purchasers = self.completed.iter().filter_map(|reservation| purchases.get(&reservation.user_id));
-        let purchasers = purchasers.map(|(purchase, user)| Purchaser {
+        let settled: Vec<_> = self.expired.into_iter().chain(self.cancelled).chain(self.completed).collect();
+        let purchase_of = |reservation: &Reservation| match reservation.status {
+            ReservationStatus::Completed => purchases.get(&reservation.user_id),
+            _ => None,
+        };
+        let purchaser = |(purchase, user): &(Purchase, User)| Purchaser {
             id: user.id,
             username: user.username.clone(),
             purchase_id: purchase.id,
             purchased_at: purchase.created_at,
-        });
-        let settled = || self.expired.iter().chain(&self.cancelled).chain(&self.completed);
-        let change = StockChange {
-            drop_id: self.id,
-            version: written.version,
-            held: self.state.sizes.iter().map(|locked| locked.held).sum(),
-            reason,
-            purchasers: purchasers.collect(),
-            settled_user_ids: settled().map(|reservation| reservation.user_id).collect(),
-            new_holders: granted.keys().map(|user_id| (*user_id, expires_at)).collect(),
-            sizes: self.state.sizes.into_iter().map(|locked| locked.size).collect(),
         };
-        let notifications = settled().chain(granted.values()).map(|reservation| Notification::Reservation {
+        let notifications = settled.iter().chain(granted.values()).map(|reservation| Notification::Reservation {
             reservation: reservation.clone(),
-            purchase: match reservation.status {
-                ReservationStatus::Completed => {
-                    purchases.get(&reservation.user_id).map(|(purchase, _)| purchase.clone())
-                }
-                _ => None,
-            },
+            purchase: purchase_of(reservation).map(|(purchase, _)| purchase.clone()),
         });
-        Ok(Committed { notifications: notifications.collect(), change: Some(change), granted, purchases, new_stock })
+        Ok(Committed {
+            new_stock: self.state.available(),
+            notifications: notifications.collect(),
+            change: Some(StockChange {
+                drop_id: self.id,
+                version,
+                held: self.state.sizes.iter().map(|locked| locked.held).sum(),
+                sizes: self.state.sizes.into_iter().map(|locked| locked.size).collect(),
+                reason,
+                purchasers: settled.iter().filter_map(purchase_of).map(purchaser).collect(),
+                settled_user_ids: settled.iter().map(|reservation| reservation.user_id).collect(),
+                new_holders: granted.iter().map(|(user_id, reservation)| (*user_id, *reservation.expires_at)).collect(),
+            }),
+            granted,
+            purchases,
+        })
+    }
+
+    /// Returns the drop's new version, and the new reservations by user.
+    async fn write_stock(
+        &mut self,
+        reservation_ttl: Duration,
+    ) -> Result<(i64, HashMap<i64, Reservation>), sqlx::Error> {
+        // A pair that expired and was granted again moves nothing.
+        let moved = self.moved.iter().filter(|(_, moved)| **moved != (0, 0));
+        let changes = Changes {
+            stock: moved.map(|(size_id, (available, held))| (*size_id, *available, *held)).collect(),
+            granted: std::mem::take(&mut self.granted),
+            price_cents: self.state.price_cents,
+            created_at: self.state.now,
+            expires_at: self.state.now + reservation_ttl,
+        };
+        let written = statements::write(&mut self.transaction, self.id, &changes).await?;
+        let reservation_of = |(user_id, size_id)| {
+            let reservation = Reservation {
+                id: *written.granted.get(&user_id).ok_or(sqlx::Error::RowNotFound)?,
+                drop_id: self.id,
+                user_id,
+                size: self.state.label(size_id),
+                price_cents: changes.price_cents,
+                status: ReservationStatus::Active,
+                expires_at: changes.expires_at.into(),
+                created_at: changes.created_at.into(),
+            };
+            Ok((user_id, reservation))
+        };
+        let granted = changes.granted.into_iter().map(reservation_of).collect::<Result<_, sqlx::Error>>()?;
+        Ok((written.version, granted))
     }
 
     /// A row that the conditional UPDATE does not change is an error, which rolls back: stock returns only for rows that

@@ -1,8 +1,8 @@
 //! Runs the batches of a drop: each is decided under one lock and committed in one transaction.
 
 use super::{
-    AnswerCallers, Inventory,
     command::{Callers, Command, Request},
+    handle::{AnswerCallers, Inventory},
     purchase, release, reserve,
     statements::LockMode,
     transaction::{BatchError, Committed, LockedDrop, TRANSACTION_TIMEOUT},
