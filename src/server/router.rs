@@ -13,6 +13,7 @@ use axum::{
     response::IntoResponse,
     routing::{any, get, post},
 };
+use std::any::Any;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub(super) fn router(state: AppState) -> Router {
@@ -30,8 +31,11 @@ pub(super) fn router(state: AppState) -> Router {
         .route("/drops/{id}", get(pages::page))
         .route("/purchases", get(pages::page))
         .merge(assets::routes(&state))
-        .layer(from_fn(security::protect))
-        .layer(CompressionLayer::new())
-        .layer(CatchPanicLayer::custom(|_| DropError::Internal.into_response()))
+        // One layer of three: the router boxes each call of a layer. The first is the outermost.
+        .layer((
+            CatchPanicLayer::custom(|_: Box<dyn Any + Send>| DropError::Internal.into_response()),
+            CompressionLayer::new(),
+            from_fn(security::protect),
+        ))
         .with_state(state)
 }
