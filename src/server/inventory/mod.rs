@@ -19,6 +19,7 @@ mod handle;
 mod purchase;
 mod release;
 mod reserve;
+mod settled;
 mod state;
 mod statements;
 mod submit;

@@ -29,14 +29,14 @@ pub(super) struct LockedSize {
 /// What a user holds and has bought of the drop.
 #[derive(Default)]
 pub(super) struct UserState {
-    /// An active reservation is always the latest.
-    pub(super) latest: Option<LatestReservation>,
+    /// It may be due, and is then expired by this transaction.
+    pub(super) active: Option<ActiveReservation>,
     /// Pairs bought; 0 if the drop has no limit.
     pub(super) bought: i64,
 }
 
 #[derive(Clone)]
-pub(super) struct LatestReservation {
+pub(super) struct ActiveReservation {
     pub(super) size_id: i64,
     pub(super) reservation: Reservation,
 }
@@ -49,9 +49,9 @@ impl DropState {
     }
 
     /// The reservation that the user holds.
-    pub(super) fn held_by(&self, user_id: i64) -> Result<Option<&LatestReservation>, DropError> {
-        let latest = self.user(user_id)?.latest.as_ref();
-        Ok(latest.filter(|latest| latest.reservation.is_held(self.now)))
+    pub(super) fn held_by(&self, user_id: i64) -> Result<Option<&ActiveReservation>, DropError> {
+        let active = self.user(user_id)?.active.as_ref();
+        Ok(active.filter(|active| active.reservation.is_held(self.now)))
     }
 
     pub(super) fn size(&mut self, size_id: i64) -> &mut LockedSize {

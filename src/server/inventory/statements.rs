@@ -4,7 +4,7 @@
 //! awaits the reply to each statement. So these are prepared once in each session and then run as text. sqlx checks a
 //! statement at compile time only if it is sent alone; a test below prepares them against the schema instead.
 
-use super::state::{DropState, LatestReservation, LockedSize, UserState};
+use super::state::{ActiveReservation, DropState, LockedSize, UserState};
 use crate::{
     domain::{Reservation, ReservationStatus, Size, error::DropError},
     server::database::guard::PoolGuard,
@@ -14,7 +14,7 @@ use sqlx::{FromRow, Row, postgres::PgRow};
 use std::{collections::HashMap, fmt::Display};
 
 /// Each session prepares these when it connects.
-pub const PREPARED: &[&str] = &[LOCKED_SIZES, LOCKED_USERS, LATEST_RESERVATIONS, WRITE];
+pub const PREPARED: &[&str] = &[LOCKED_SIZES, LOCKED_USERS, USER_STATES, WRITE];
 
 /// How to take a drop's lock.
 #[derive(Clone, Copy)]
@@ -40,18 +40,18 @@ pub(super) async fn lock(
     let statements = format!(
         "select id from drops where id = {drop_id} for no key update {skip};
          execute locked_sizes({drop_id}); execute locked_users({users});
-         execute latest_reservations({drop_id}, {users});"
+         execute user_states({drop_id}, {users});"
     );
     let results = transaction.begin_with(&statements).await?;
-    let [.., locked, sizes, users, latest] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
+    let [.., locked, sizes, users, states] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
     if locked.is_empty() {
         return Ok(None);
     }
     let mut state = read_drop(sizes)?;
     let locked_users: Vec<i64> = users.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
     state.users.extend(locked_users.into_iter().map(|user_id| (user_id, Ok(UserState::default()))));
-    for row in latest {
-        let row = LatestReservationRow::from_row(row)?;
+    for row in states {
+        let row = UserStateRow::from_row(row)?;
         let (user_id, user) = (row.user_id, row.read(drop_id, &state));
         state.users.entry(user_id).and_modify(|locked| *locked = Ok(user));
     }
@@ -114,43 +114,48 @@ const LOCKED_USERS: &str = "prepare locked_users (bigint[]) as
     select coalesce(array_agg(id), '{}')
     from (select id from users where id = any($1) for key share skip locked) locked";
 
-/// The latest reservation of the drop of each user who has one, which is most often nobody.
-const LATEST_RESERVATIONS: &str = "prepare latest_reservations (bigint, bigint[]) as
-    select r.id, r.user_id, r.size_id, r.price_cents, r.status, r.expires_at, r.created_at,
-           case when (select limit_per_user from drops where id = $1) is null then 0
-                else (select count(*) from purchases where user_id = r.user_id and drop_id = $1) end as bought
+/// What the users of a batch hold and have bought of the drop; no row for those with neither, which is most often all.
+const USER_STATES: &str = "prepare user_states (bigint, bigint[]) as
+    select wanted.id as user_id, bought, r.id, r.size_id, r.price_cents, r.expires_at, r.created_at
     from unnest($2) as wanted (id)
     cross join lateral (
-        select * from reservations where user_id = wanted.id and drop_id = $1 order by id desc limit 1
-    ) r";
+        select case when (select limit_per_user from drops where id = $1) is null then 0
+                    else (select count(*) from purchases where user_id = wanted.id and drop_id = $1) end as bought
+    ) p
+    -- The limit keeps the planner from reading all active reservations of the drop.
+    left join lateral (
+        select * from reservations where user_id = wanted.id and drop_id = $1 and status = 'active' limit 1
+    ) r on true
+    where bought > 0 or r.id is not null";
 
 #[derive(FromRow)]
-struct LatestReservationRow {
-    id: i64,
+struct UserStateRow {
     user_id: i64,
-    size_id: i64,
-    price_cents: i32,
-    status: ReservationStatus,
-    expires_at: DateTime<Utc>,
-    created_at: DateTime<Utc>,
     bought: i64,
+    id: Option<i64>,
+    size_id: Option<i64>,
+    price_cents: Option<i32>,
+    expires_at: Option<DateTime<Utc>>,
+    created_at: Option<DateTime<Utc>>,
 }
 
-impl LatestReservationRow {
+impl UserStateRow {
     fn read(self, drop_id: i64, drop: &DropState) -> UserState {
-        // The transaction is about to expire it.
-        let is_due = self.status == ReservationStatus::Active && self.expires_at <= drop.now;
+        let columns = (self.id, self.size_id, self.price_cents, self.expires_at, self.created_at);
+        let (Some(id), Some(size_id), Some(price_cents), Some(expires_at), Some(created_at)) = columns else {
+            return UserState { active: None, bought: self.bought };
+        };
         let reservation = Reservation {
-            id: self.id,
+            id,
             drop_id,
             user_id: self.user_id,
-            size: drop.label(self.size_id),
-            price_cents: self.price_cents,
-            status: if is_due { ReservationStatus::Expired } else { self.status },
-            expires_at: self.expires_at.into(),
-            created_at: self.created_at.into(),
+            size: drop.label(size_id),
+            price_cents,
+            status: ReservationStatus::Active,
+            expires_at: expires_at.into(),
+            created_at: created_at.into(),
         };
-        UserState { latest: Some(LatestReservation { size_id: self.size_id, reservation }), bought: self.bought }
+        UserState { active: Some(ActiveReservation { size_id, reservation }), bought: self.bought }
     }
 }
 
@@ -253,14 +258,14 @@ mod tests {
         sqlx::raw_sql(sample).execute(&mut *connection).await.expect("the sample is valid");
         let execute = "execute locked_sizes(1); execute locked_users('{1,2}');
              execute write(1, '{1}', '{-1}', '{1}', '{1}', '{1}', 19900, '2030-01-01', '2029-01-01');
-             execute latest_reservations(1, '{1,2}')";
+             execute user_states(1, '{1,2}')";
         let rows = sqlx::raw_sql(execute).fetch_all(&mut *connection).await.expect("the statements run");
-        let [size, users, written, latest] = &rows[..] else { panic!("one row of each statement: {rows:?}") };
+        let [size, users, written, state] = &rows[..] else { panic!("one row of each statement: {rows:?}") };
         assert_eq!(LockedSizeRow::from_row(size).expect("readable").available_stock, 2);
         assert_eq!(users.try_get::<Vec<i64>, _>(0).expect("readable"), [1]);
         let written = WrittenRow::from_row(written).expect("readable");
         assert_eq!((written.version, &written.ids, &written.user_ids), (2, &vec![1], &vec![1]));
-        let latest = LatestReservationRow::from_row(latest).expect("readable");
-        assert_eq!((latest.id, latest.price_cents, latest.bought), (1, 19_900, 0));
+        let state = UserStateRow::from_row(state).expect("readable");
+        assert_eq!((state.user_id, state.id, state.price_cents, state.bought), (1, Some(1), Some(19_900), 0));
     }
 }

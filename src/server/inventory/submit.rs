@@ -3,8 +3,7 @@
 use super::{
     command::{Answer, Callers, Command, Granted, Purchased, Released, Request},
     handle::Inventory,
-    purchase::settled,
-    worker,
+    settled, worker,
 };
 use crate::{
     domain::error::{DropError, Missing},
@@ -50,7 +49,9 @@ pub(crate) async fn purchase(inventory: &Inventory, user_id: i64, target: Target
         Target::Reservation(id) => (drop_of(&inventory.pool, user_id, id).await?, Some(id)),
     };
     match submit(inventory, drop_id, user_id, |callers| Request::Purchase(reservation_id, callers)).await {
-        Err(DropError::NoActiveReservation) => settled(&inventory.pool, user_id, drop_id, reservation_id).await,
+        Err(DropError::NoActiveReservation) => {
+            settled::read(&inventory.pool, user_id, drop_id, reservation_id).await?.purchased()
+        }
         reply => reply.map(|(purchased, _)| purchased),
     }
 }
@@ -66,7 +67,10 @@ async fn drop_of(pool: &Pool, user_id: i64, reservation_id: i64) -> Result<i64, 
 
 /// Releases the pair that a user holds of a drop. Releasing again returns the same reservation, also after it expired.
 pub(crate) async fn release(inventory: &Inventory, user_id: i64, drop_id: i64) -> Result<Released, DropError> {
-    submit(inventory, drop_id, user_id, Request::Release).await.map(|(released, _)| released)
+    match submit(inventory, drop_id, user_id, Request::Release).await {
+        Err(DropError::NoActiveReservation) => settled::read(&inventory.pool, user_id, drop_id, None).await?.released(),
+        reply => reply.map(|(released, _)| released),
+    }
 }
 
 /// Puts a command into its drop's queue and waits for the reply. A command whose callers stop waiting before its batch

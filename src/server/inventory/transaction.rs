@@ -1,7 +1,7 @@
 //! A drop under its lock: every change of stock is one of these transactions.
 
 use super::{
-    state::{DropState, LatestReservation},
+    state::{ActiveReservation, DropState},
     statements::{self, Changes, LockMode},
 };
 use crate::{
@@ -148,13 +148,13 @@ impl LockedDrop {
     }
 
     /// Records that a held pair was bought.
-    pub(super) fn complete(&mut self, held: LatestReservation) {
+    pub(super) fn complete(&mut self, held: ActiveReservation) {
         self.move_stock(held.size_id, 0, -1, Reason::Purchased);
         self.completed.push(Reservation { status: ReservationStatus::Completed, ..held.reservation });
     }
 
     /// Records that a held pair was given back; returns its cancelled reservation.
-    pub(super) fn cancel(&mut self, held: LatestReservation) -> Reservation {
+    pub(super) fn cancel(&mut self, held: ActiveReservation) -> Reservation {
         self.move_stock(held.size_id, 1, -1, Reason::Released);
         let reservation = Reservation { status: ReservationStatus::Cancelled, ..held.reservation };
         self.cancelled.push(reservation.clone());
