@@ -1,4 +1,4 @@
-use crate::support::{Node, concurrently, end_every_drop, query_number};
+use crate::support::{Node, Settings, concurrently, end_every_drop, query_number};
 use serde_json::json;
 use sqlx::PgPool;
 use std::collections::HashSet;
@@ -68,5 +68,23 @@ async fn purchase_of_an_earlier_reservation_returns_what_became_of_it(db: PgPool
     node.purchase_reservation(&alice, held).await.expect_error(409, "no_active_reservation");
     node.purchase(&alice, drop_id).await.expect_error(409, "no_active_reservation");
     assert_eq!(node.purchase_reservation(&alice, bought).await.expect_status(200).json["purchase"], purchase);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn refused_purchases_and_releases_keep_the_database_connection(db: PgPool) {
+    let node = Node::start_with(&db, Settings::without_jobs()).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let sessions = "select coalesce(sum(pid), 0) from pg_stat_activity
+                    where datname = current_database() and application_name = 'sneakdrop'";
+    let before = query_number(&db, sessions).await;
+    for _ in 0..3 {
+        node.purchase(&alice, drop_id).await.expect_error(409, "no_active_reservation");
+        node.release(&alice, drop_id).await.expect_error(409, "no_active_reservation");
+        node.purchase_reservation(&alice, 1).await.expect_error(404, "not_found");
+    }
+    assert_ne!(before, 0);
+    assert_eq!(query_number(&db, sessions).await, before);
     node.stop_and_assert_invariants().await;
 }

@@ -45,8 +45,9 @@ pub(super) async fn read(
         reservation_id
     );
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-    let row = with_timeout(row.fetch_optional(&mut *connection)).await?.ok_or(DropError::NoActiveReservation)?;
+    let row = with_timeout(row.fetch_optional(&mut *connection)).await?;
     connection.put_back();
+    let row = row.ok_or(DropError::NoActiveReservation)?;
     let (reservation_id, price_cents, size) = (row.id, row.price_cents, row.size);
     let purchase = row.purchase_id.zip(row.bought_at).map(|(id, bought_at)| {
         let (size, created_at) = (size.clone(), bought_at.into());
