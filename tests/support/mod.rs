@@ -13,6 +13,7 @@ mod node;
 mod people;
 mod proxy;
 mod reservations;
+mod server_exit;
 mod server_process;
 mod stock;
 mod subscriber;

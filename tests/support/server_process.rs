@@ -4,26 +4,20 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use tokio::{sync::oneshot, time::timeout};
 
 /// A running server; it is killed when this is dropped.
 pub(crate) struct ServerProcess {
     pub(crate) address: SocketAddr,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 /// How long a start may take: migrations, connections, loading the catalog.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a stop may take; longer than the server's own limit for requests in flight.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many warnings and errors of its log are shown; an overloaded server may repeat one thousands of times.
 const LINES_SHOWN: usize = 5;
@@ -58,26 +52,6 @@ impl ServerProcess {
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("a child process can be killed");
         self.child.wait().expect("a child process can be waited for");
-    }
-
-    /// Sends SIGTERM, which asks for an orderly stop.
-    #[allow(dead_code, reason = "the load test only kills")]
-    pub(crate) fn terminate(&self) {
-        let kill = Command::new("kill").args(["-TERM", &self.process_id().to_string()]).status();
-        assert!(kill.expect("the system has a kill command").success());
-    }
-
-    /// Waits until the process exits by itself.
-    #[allow(dead_code, reason = "the load test only kills")]
-    pub(crate) async fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + EXIT_TIMEOUT;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child process can be waited for") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the server did not exit within {EXIT_TIMEOUT:?}");
-            sleep(Duration::from_millis(5)).await;
-        }
     }
 }
 
