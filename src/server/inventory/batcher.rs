@@ -176,7 +176,7 @@ impl Queue {
 mod tests {
     use super::{super::command::Callers, *};
 
-    const MAX_BATCH: usize = 512;
+    const LIMIT: usize = 3;
 
     /// A command and what keeps its caller waiting.
     fn reserve(user_id: i64, size: &str) -> (Command, impl Sized) {
@@ -194,12 +194,12 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_and_keeps_the_order_of_arrival() {
-        let users_queued: Vec<_> = (0..MAX_BATCH as i64 + 2).collect();
+        let users_queued: Vec<_> = (0..LIMIT as i64 + 2).collect();
         let (commands, _answers): (Vec<_>, Vec<_>) = users_queued.iter().map(|user_id| reserve(*user_id, "S")).unzip();
         let mut queue = queue(commands);
-        assert_eq!(users(&queue.next_batch(MAX_BATCH)), users_queued[..MAX_BATCH]);
-        assert_eq!(users(&queue.next_batch(MAX_BATCH)), users_queued[MAX_BATCH..]);
-        assert!(queue.next_batch(MAX_BATCH).is_empty());
+        assert_eq!(users(&queue.next_batch(LIMIT)), users_queued[..LIMIT]);
+        assert_eq!(users(&queue.next_batch(LIMIT)), users_queued[LIMIT..]);
+        assert!(queue.next_batch(LIMIT).is_empty());
     }
 
     #[test]
@@ -207,10 +207,10 @@ mod tests {
         let (commands, _answers): (Vec<_>, Vec<_>) =
             [(1, "S"), (1, "S"), (1, "M"), (2, "S")].map(|(user_id, size)| reserve(user_id, size)).into_iter().unzip();
         let mut queue = queue(commands);
-        let batch = queue.next_batch(MAX_BATCH);
+        let batch = queue.next_batch(LIMIT);
         assert_eq!(users(&batch), [1, 2]);
         assert_eq!(batch[0].waiting(), 2);
-        assert_eq!(users(&queue.next_batch(MAX_BATCH)), [1]);
+        assert_eq!(users(&queue.next_batch(LIMIT)), [1]);
     }
 
     #[test]
@@ -232,6 +232,6 @@ mod tests {
         let (abandoned, answer) = reserve(1, "S");
         drop(answer);
         let (next, _answer) = reserve(2, "S");
-        assert_eq!(users(&queue(vec![abandoned, next]).next_batch(MAX_BATCH)), [2]);
+        assert_eq!(users(&queue(vec![abandoned, next]).next_batch(LIMIT)), [2]);
     }
 }

@@ -95,7 +95,8 @@ async fn submit<R: Clone>(
     }
 }
 
-/// How long a caller waits for a reply: longer than a transaction may take with another one before it.
+/// How long a caller waits for a reply: longer than a transaction may take with another one before it. A batch that is
+/// repeated may take longer still, and its outcome is then unknown to the caller.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Whether the drop exists although the catalog does not have it yet.
