@@ -14,7 +14,7 @@ use sqlx::{FromRow, Row, postgres::PgRow};
 use std::{collections::HashMap, fmt::Display};
 
 /// Each session prepares these when it connects.
-pub const PREPARED: &[&str] = &[LOCKED_SIZES, LOCKED_USERS, USER_STATES, WRITE];
+pub const PREPARED: &[&str] = &[LOCKED_SIZES, LOCKED_USERS, USER_STATES, CANCEL, COMPLETE, WRITE];
 
 /// How to take a drop's lock.
 #[derive(Clone, Copy)]
@@ -173,33 +173,103 @@ async fn mark_locked_users(
     Ok(())
 }
 
-/// What a transaction changes of a drop's stock, and whom it grants a pair.
-pub(super) struct Changes {
+/// What a transaction writes.
+pub(super) struct Changes<'a> {
+    /// When it was decided.
+    pub(super) now: DateTime<Utc>,
+    /// Reservations whose pairs were given back.
+    pub(super) cancelled: &'a [Reservation],
+    /// Reservations whose pairs were bought.
+    pub(super) completed: &'a [Reservation],
     /// Sizes, and what is added to their available and held pairs.
     pub(super) stock: Vec<(i64, i32, i32)>,
-    /// Users and their sizes.
-    pub(super) granted: Vec<(i64, i64)>,
+    /// New reservations: users and their sizes.
+    pub(super) granted: &'a [(i64, i64)],
+    /// Of the new reservations.
     pub(super) price_cents: i32,
-    pub(super) created_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Writes new reservations, the stock of sizes and the next version of the drop.
-pub(super) async fn write(transaction: &mut PoolGuard, drop_id: i64, new: &Changes) -> Result<Written, sqlx::Error> {
-    let statement = format!(
-        "execute write({drop_id}, {}, {}, {}, {}, {}, {}, '{}', '{}')",
-        array(new.stock.iter().map(|(size_id, ..)| size_id)),
-        array(new.stock.iter().map(|(_, available, _)| available)),
-        array(new.stock.iter().map(|(.., held)| held)),
-        array(new.granted.iter().map(|(_, size_id)| size_id)),
-        array(new.granted.iter().map(|(user_id, _)| user_id)),
-        new.price_cents,
-        new.expires_at.to_rfc3339(),
-        new.created_at.to_rfc3339(),
+/// What a transaction has written.
+pub(super) struct Written {
+    /// The drop's new version.
+    pub(super) version: i64,
+    /// The ids of the new reservations by their users.
+    pub(super) granted: HashMap<i64, i64>,
+    /// The ids of the new purchases and the purchasers' names, by their users.
+    pub(super) bought: HashMap<i64, (i64, String)>,
+}
+
+/// Writes what became of reservations, new ones, the stock of sizes and the next version of the drop, in one round trip.
+pub(super) async fn write(
+    transaction: &mut PoolGuard,
+    drop_id: i64,
+    changes: &Changes<'_>,
+) -> Result<Written, sqlx::Error> {
+    let now = changes.now.to_rfc3339();
+    let settle = |statement, reservations: &[Reservation]| match reservations {
+        [] => String::new(),
+        _ => format!("execute {statement}({}, '{now}');", array(reservations.iter().map(|settled| settled.id))),
+    };
+    let statements = format!(
+        "{} {} execute write({drop_id}, {}, {}, {}, {}, {}, {}, '{}', '{now}')",
+        settle("cancel", changes.cancelled),
+        settle("complete", changes.completed),
+        array(changes.stock.iter().map(|(size_id, ..)| size_id)),
+        array(changes.stock.iter().map(|(_, available, _)| available)),
+        array(changes.stock.iter().map(|(.., held)| held)),
+        array(changes.granted.iter().map(|(_, size_id)| size_id)),
+        array(changes.granted.iter().map(|(user_id, _)| user_id)),
+        changes.price_cents,
+        changes.expires_at.to_rfc3339(),
     );
-    let results = transaction.run(&statement).await?;
-    let row = WrittenRow::from_row(results.iter().flatten().next().ok_or(sqlx::Error::RowNotFound)?)?;
-    Ok(Written { version: row.version, granted: std::iter::zip(row.user_ids, row.ids).collect() })
+    let results = transaction.run(&statements).await?;
+    let mut rows = results.iter().flatten();
+    let mut row = || rows.next().ok_or(sqlx::Error::RowNotFound);
+    let cancelled = if changes.cancelled.is_empty() { 0 } else { row()?.try_get::<i64, _>(0)? as usize };
+    let bought = if changes.completed.is_empty() { BoughtRow::default() } else { BoughtRow::from_row(row()?)? };
+    // Stock moves only for reservations that changed. If one did not, the error rolls everything back.
+    if (cancelled, bought.ids.len()) != (changes.cancelled.len(), changes.completed.len()) {
+        return Err(sqlx::Error::RowNotFound);
+    }
+    let written = WrittenRow::from_row(row()?)?;
+    let purchases = std::iter::zip(bought.ids, bought.usernames);
+    Ok(Written {
+        version: written.version,
+        granted: std::iter::zip(written.user_ids, written.ids).collect(),
+        bought: std::iter::zip(bought.user_ids, purchases).collect(),
+    })
+}
+
+/// Returns how many reservations it changed.
+const CANCEL: &str = "prepare cancel (bigint[], timestamptz) as
+    with cancelled as (
+        update reservations set status = 'cancelled', settled_at = $2
+        where id = any($1) and status = 'active' and expires_at > $2
+        returning id
+    )
+    select count(*) from cancelled";
+
+/// One row of arrays instead of a row for each purchase.
+const COMPLETE: &str = "prepare complete (bigint[], timestamptz) as
+    with completed as (
+        update reservations set status = 'completed', settled_at = $2
+        where id = any($1) and status = 'active' and expires_at > $2
+        returning id, drop_id, size_id, user_id, price_cents
+    ), bought as (
+        insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents, created_at)
+        select drop_id, size_id, user_id, id, price_cents, $2 from completed
+        returning id, user_id
+    )
+    select coalesce(array_agg(bought.id), '{}') as ids, coalesce(array_agg(user_id), '{}') as user_ids,
+           coalesce(array_agg(username), '{}') as usernames
+    from bought join users on users.id = user_id";
+
+#[derive(Default, FromRow)]
+struct BoughtRow {
+    ids: Vec<i64>,
+    user_ids: Vec<i64>,
+    usernames: Vec<String>,
 }
 
 /// One row of arrays instead of a row for each reservation.
@@ -227,13 +297,6 @@ struct WrittenRow {
     user_ids: Vec<i64>,
 }
 
-pub(super) struct Written {
-    /// The drop's new version.
-    pub(super) version: i64,
-    /// The ids of the new reservations by their users.
-    pub(super) granted: HashMap<i64, i64>,
-}
-
 /// An array literal of numbers.
 fn array(numbers: impl IntoIterator<Item = impl Display>) -> String {
     let numbers: Vec<_> = numbers.into_iter().map(|number| number.to_string()).collect();
@@ -259,14 +322,19 @@ mod tests {
         sqlx::raw_sql(sample).execute(&mut *connection).await.expect("the sample is valid");
         let execute = "execute locked_sizes(1); execute locked_users('{1,2}');
              execute write(1, '{1}', '{-1}', '{1}', '{1}', '{1}', 19900, '2030-01-01', '2029-01-01');
-             execute user_states(1, '{1,2}')";
+             execute user_states(1, '{1,2}'); execute complete('{1}', '2029-06-01'); execute cancel('{1}', '2029-06-01')";
         let rows = sqlx::raw_sql(execute).fetch_all(&mut *connection).await.expect("the statements run");
-        let [size, users, written, state] = &rows[..] else { panic!("one row of each statement: {rows:?}") };
+        let [size, users, written, state, bought, cancelled] = &rows[..] else {
+            panic!("one row of each statement: {rows:?}")
+        };
         assert_eq!(LockedSizeRow::from_row(size).expect("readable").available_stock, 2);
         assert_eq!(users.try_get::<Vec<i64>, _>(0).expect("readable"), [1]);
         let written = WrittenRow::from_row(written).expect("readable");
         assert_eq!((written.version, &written.ids, &written.user_ids), (2, &vec![1], &vec![1]));
         let state = UserStateRow::from_row(state).expect("readable");
         assert_eq!((state.user_id, state.id, state.price_cents, state.bought), (1, Some(1), Some(19_900), 0));
+        let bought = BoughtRow::from_row(bought).expect("readable");
+        assert_eq!((bought.ids, bought.user_ids, bought.usernames), (vec![1], vec![1], vec!["alice".to_owned()]));
+        assert_eq!(cancelled.try_get::<i64, _>(0).expect("readable"), 0);
     }
 }

@@ -181,9 +181,7 @@ impl LockedDrop {
             }
             return Ok(Committed { new_stock, ..Committed::default() });
         };
-        self.write_cancelled().await?;
-        let purchases = self.write_completed().await?;
-        let (version, granted) = self.write_stock(reservation_ttl).await?;
+        let (version, granted, purchases) = self.write(reservation_ttl).await?;
         if let Err(error) = self.transaction.commit().await {
             return Err(if is_refusal(&error) { error.into() } else { BatchError::Fatal(commit_fault(error)) });
         }
@@ -222,99 +220,53 @@ impl LockedDrop {
         })
     }
 
-    /// Returns the drop's new version, and the new reservations by user.
-    async fn write_stock(
+    /// Returns the drop's new version, and the new reservations and purchases by user.
+    async fn write(
         &mut self,
         reservation_ttl: Duration,
-    ) -> Result<(i64, HashMap<i64, Reservation>), sqlx::Error> {
+    ) -> Result<(i64, HashMap<i64, Reservation>, HashMap<i64, (Purchase, User)>), sqlx::Error> {
         // A pair that expired and was granted again moves nothing.
         let moved = self.moved.iter().filter(|(_, moved)| **moved != (0, 0));
         let changes = Changes {
+            now: self.state.now,
+            cancelled: &self.cancelled,
+            completed: &self.completed,
             stock: moved.map(|(size_id, (available, held))| (*size_id, *available, *held)).collect(),
-            granted: std::mem::take(&mut self.granted),
+            granted: &self.granted,
             price_cents: self.state.price_cents,
-            created_at: self.state.now,
             expires_at: self.state.now + reservation_ttl,
         };
-        let written = statements::write(&mut self.transaction, self.id, &changes).await?;
-        let reservation_of = |(user_id, size_id)| {
+        let mut written = statements::write(&mut self.transaction, self.id, &changes).await?;
+        let reservation_of = |(user_id, size_id): &(i64, i64)| {
             let reservation = Reservation {
-                id: *written.granted.get(&user_id).ok_or(sqlx::Error::RowNotFound)?,
+                id: *written.granted.get(user_id).ok_or(sqlx::Error::RowNotFound)?,
                 drop_id: self.id,
-                user_id,
-                size: self.state.label(size_id),
+                user_id: *user_id,
+                size: self.state.label(*size_id),
                 price_cents: changes.price_cents,
                 status: ReservationStatus::Active,
                 expires_at: changes.expires_at.into(),
-                created_at: changes.created_at.into(),
+                created_at: changes.now.into(),
             };
-            Ok((user_id, reservation))
+            Ok((*user_id, reservation))
         };
-        let granted = changes.granted.into_iter().map(reservation_of).collect::<Result<_, sqlx::Error>>()?;
-        Ok((written.version, granted))
-    }
-
-    /// A row that the conditional UPDATE does not change is an error, which rolls back: stock returns only for rows that
-    /// changed.
-    async fn write_cancelled(&mut self) -> Result<(), sqlx::Error> {
-        if self.cancelled.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<i64> = self.cancelled.iter().map(|reservation| reservation.id).collect();
-        let update = sqlx::query!(
-            "update reservations set status = 'cancelled', settled_at = $2
-             where id = any($1) and status = 'active' and expires_at > $2",
-            &ids,
-            self.state.now
-        );
-        match update.execute(&mut *self.transaction).await?.rows_affected() {
-            changed if changed == ids.len() as u64 => Ok(()),
-            _ => Err(sqlx::Error::RowNotFound),
-        }
-    }
-
-    /// Completes reservations and returns their purchases by user. A row that the conditional UPDATE does not change is an
-    /// error, as above.
-    async fn write_completed(&mut self) -> Result<HashMap<i64, (Purchase, User)>, sqlx::Error> {
-        if self.completed.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let ids: Vec<i64> = self.completed.iter().map(|reservation| reservation.id).collect();
-        let created_at = self.state.now;
-        let rows = sqlx::query!(
-            r#"with completed as (
-                 update reservations set status = 'completed', settled_at = $2
-                 where id = any($1) and status = 'active' and expires_at > $2
-                 returning id, drop_id, size_id, user_id, price_cents
-             ), bought as (
-                 insert into purchases (drop_id, size_id, user_id, reservation_id, price_cents, created_at)
-                 select drop_id, size_id, user_id, reservation_id, price_cents, $2
-                 from unnest($1::bigint[]) with ordinality as held (reservation_id, position)
-                 join completed on completed.id = reservation_id
-                 order by position
-                 returning id, user_id
-             )
-             select bought.id, user_id, username from bought join users on users.id = user_id"#,
-            &ids,
-            created_at
-        );
-        let rows = rows.fetch_all(&mut *self.transaction).await?;
-        let mut bought: HashMap<_, _> = rows.into_iter().map(|row| (row.user_id, (row.id, row.username))).collect();
+        let granted = self.granted.iter().map(reservation_of).collect::<Result<_, sqlx::Error>>()?;
         let purchase_of = |reservation: &Reservation| {
             let user_id = reservation.user_id;
-            let (id, username) = bought.remove(&user_id).ok_or(sqlx::Error::RowNotFound)?;
+            let (id, username) = written.bought.remove(&user_id).ok_or(sqlx::Error::RowNotFound)?;
             let purchase = Purchase {
                 id,
-                drop_id: reservation.drop_id,
+                drop_id: self.id,
                 user_id,
                 reservation_id: reservation.id,
                 size: reservation.size.clone(),
                 price_cents: reservation.price_cents,
-                created_at: created_at.into(),
+                created_at: changes.now.into(),
             };
             Ok((user_id, (purchase, User { id: user_id, username })))
         };
-        self.completed.iter().map(purchase_of).collect()
+        let purchases = self.completed.iter().map(purchase_of).collect::<Result<_, sqlx::Error>>()?;
+        Ok((written.version, granted, purchases))
     }
 }
 
