@@ -12,6 +12,7 @@ mod realtime;
 mod router;
 mod seed;
 pub mod state;
+mod whole_number;
 
 use axum::serve::ListenerExt;
 use config::Config;

@@ -5,13 +5,13 @@ use super::{
     realtime::socket,
     state::AppState,
 };
-use crate::domain::error::{DropError, Missing};
+use crate::domain::error::DropError;
 use any_spawner::Executor;
 use axum::{
     Router,
     middleware::from_fn,
     response::IntoResponse,
-    routing::{any, get, post},
+    routing::{get, post},
 };
 use std::any::Any;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
@@ -20,9 +20,7 @@ pub(super) fn router(state: AppState) -> Router {
     // Leptos needs an executor before it renders. The first call in a process sets it, the others fail.
     let _ = Executor::init_tokio();
     Router::new()
-        .nest("/api", api::routes())
-        // `nest` leaves out the path with nothing but the slash.
-        .route("/api/", any(async || DropError::NotFound(Missing::Path)))
+        .merge(api::routes())
         .route("/ws", get(socket::upgrade))
         .route("/healthz", get(health::liveness))
         .route("/readyz", get(health::readiness))

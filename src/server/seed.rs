@@ -3,11 +3,13 @@
 use super::{
     auth::{accounts, caller::Caller},
     database::{error::fault, guard::PoolGuard},
-    inventory::{self, NewDrop, NewSize},
+    inventory::{self, NewDrop, NewSize, SaleWindow},
     state::AppState,
 };
 use crate::domain::error::DropError;
 use chrono::TimeDelta;
+use serde_json::Number;
+use std::fmt::Debug;
 
 /// Inserts the sample data unless there are drops. Of several nodes that start at the same time, one does it.
 pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
@@ -24,16 +26,17 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
         accounts::get_or_create(state, &Caller::default(), username).await?;
     }
     for sample in &SAMPLES {
-        let sizes = sample.sizes.iter().map(|(label, stock)| NewSize { label: (*label).into(), stock: *stock });
-        let opens_in = TimeDelta::minutes(sample.opens_in_minutes);
+        let sizes = sample.sizes.iter();
+        let sizes = sizes
+            .map(|(label, stock)| NewSize { label: valid((*label).to_owned()), stock: valid(Number::from(*stock)) });
+        let starts_at = state.clock.now() + TimeDelta::minutes(sample.opens_in_minutes);
         let new = NewDrop {
-            name: sample.name.into(),
-            price_cents: sample.price_cents,
-            image_url: Some(format!("/shoes/{}.svg", sample.art)),
-            limit_per_user: sample.limit,
-            starts_at: Some(state.clock.now() + opens_in),
-            ends_at: None,
-            sizes: sizes.collect(),
+            name: valid(sample.name.to_owned()),
+            price: valid(Number::from(sample.price_cents)),
+            image_url: Some(valid(format!("/shoes/{}.svg", sample.art))),
+            limit_per_user: sample.limit.map(|limit| valid(Number::from(limit))),
+            sale: SaleWindow::starting(starts_at),
+            sizes: valid(sizes.collect::<Vec<_>>()),
         };
         inventory::insert(&mut transaction, new).await.map_err(fault)?;
     }
@@ -42,6 +45,10 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
     state.catalog.reconcile(&state.pool, &state.clock).await?;
     tracing::info!(drops = SAMPLES.len(), "sample data inserted");
     Ok(())
+}
+
+fn valid<V, T: TryFrom<V, Error: Debug>>(sample: V) -> T {
+    sample.try_into().expect("the samples are valid")
 }
 
 /// The pictures are in `public/shoes`.

@@ -1,6 +1,6 @@
 //! Paths, methods, content types, bodies and ids of REST requests.
 
-use crate::support::{Node, query_number, send};
+use crate::support::{ADMIN_TOKEN, Node, new_drop, query_number, send};
 use reqwest::{Method, header};
 use serde_json::json;
 use sqlx::PgPool;
@@ -29,20 +29,14 @@ async fn unreadable_bodies_are_refused_by_every_endpoint(db: PgPool) {
             let request = node.request(method.clone(), path).bearer_auth(&alice.token);
             send(request.header(header::CONTENT_TYPE, content_type).body(body)).await
         };
-        for malformed in [
-            &b"{"[..],
-            b"{\"userId\":}",
-            b"nonsense",
-            b"[]",
-            b"\"text\"",
-            b"5",
-            b"null",
-            b"{\"a\":\"\xff\"}",
-            b"{\"a\":\"\\ud800\"}",
-            &deep,
-        ] {
+        for malformed in
+            [&b"{"[..], b"{\"userId\":}", b"nonsense", b"[]", b"\"text\"", b"5", b"null", b"{\"a\":\"\xff\"}", &deep]
+        {
             send_body(json_of(malformed.to_vec())).await.expect_error(400, "malformed_body");
         }
+        let half_a_character = br#"{"name":"\ud800","username":"\ud800","size":"\ud800","userId":"\ud800"}"#;
+        let answer = send_body(json_of(half_a_character.to_vec())).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text);
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
             send_body((content_type, b"{}".to_vec())).await.expect_error(415, "wrong_content_type");
         }
@@ -130,6 +124,43 @@ async fn ids_must_be_positive_integers_in_path_and_body(db: PgPool) {
         assert_eq!(answer.expect_error(400, "invalid_field").json["field"], "size");
     }
     assert_eq!(query_number(&db, "select count(*) from reservations").await, 0);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn null_is_an_absent_field_and_two_values_of_one_are_refused(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    for (status, body) in [
+        (201, json!({ "dropId": null, "drop_id": drop_id, "size": null })),
+        (200, json!({ "dropId": drop_id, "drop_id": null, "userId": null, "user_id": alice.id })),
+    ] {
+        node.post("/api/drops/reserve", &alice.token, body).await.expect_status(status);
+    }
+    let at = "2100-01-01T00:00:00Z";
+    for (path, token, second, body) in [
+        ("/api/drops/reserve", &*alice.token, "drop_id", json!({ "drop_id": drop_id, "dropId": drop_id })),
+        ("/api/drops/1/purchase", &alice.token, "user_id", json!({ "userId": alice.id, "user_id": alice.id })),
+        ("/api/drops/purchase", &alice.token, "reservation_id", json!({ "reservationId": 1, "reservation_id": 2 })),
+        ("/api/drops", ADMIN_TOKEN, "price", new_drop(&json!({ "priceCents": 1, "price": 1 }))),
+        ("/api/drops", ADMIN_TOKEN, "end_time", new_drop(&json!({ "end_time": at, "endsAt": at }))),
+        ("/api/drops", ADMIN_TOKEN, "limit_per_user", new_drop(&json!({ "limitPerUser": 1, "limit_per_user": 1 }))),
+    ] {
+        let answer = node.post(path, token, body).await.expect_error(400, "invalid_field");
+        assert_eq!(answer.json["field"], second, "{}", answer.text);
+    }
+    for (path, field, body) in [
+        ("/api/drops/reserve", "dropId", r#"{"dropId":1,"dropId":1}"#),
+        ("/api/users/get-or-create", "username", r#"{"username":"bob","username":"eve"}"#),
+    ] {
+        let request = node.request(Method::POST, path).bearer_auth(&alice.token);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        assert_eq!(send(request).await.expect_error(400, "invalid_field").json["field"], field);
+    }
+    assert_eq!(query_number(&db, "select count(*) from drops").await, 1);
+    assert_eq!(query_number(&db, "select count(*) from reservations").await, 1);
+    assert_eq!(query_number(&db, "select count(*) from users").await, 1);
     node.stop_and_assert_invariants().await;
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Account {
 
 /// Finds the user with this name, or claims the name for the caller.
 pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &str) -> Result<Account, DropError> {
-    let (username, key) = normalise(username)?;
+    let Username { shown: username, key } = username.try_into()?;
     let created = sqlx::query_as!(
         User,
         "insert into users (username, username_key) values ($1, $2)
@@ -76,19 +76,30 @@ pub(crate) async fn visitor(pool: &Pool, user: User) -> Result<Visitor, DropErro
     Ok(Visitor { user, reservations, purchases })
 }
 
-/// The name as it is shown, and the key by which it is unique: NFKC and lower case without invisible characters, so that
-/// names that look the same are the same.
-fn normalise(username: &str) -> Result<(String, String), DropError> {
-    let shown: String = username.trim().nfkc().collect();
-    let shown = shown.trim();
-    let visible: String = shown.chars().filter(|c| !is_invisible(*c)).collect();
-    let key = visible.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase().replace('ς', "σ");
-    // Two joiners belong to the spelling of some languages.
-    let is_fine = |c: char| !c.is_control() && (!is_invisible(c) || matches!(c, '\u{200c}' | '\u{200d}'));
-    if key.is_empty() || shown.chars().count() > USERNAME_MAX_CHARS || !shown.chars().all(is_fine) {
-        return Err(DropError::invalid("username", "must be 1 to 32 characters that can be seen"));
+/// A valid username.
+struct Username {
+    /// As it is shown.
+    shown: String,
+    /// By which it is unique: NFKC and lower case without invisible characters, so that names that look the same are the
+    /// same.
+    key: String,
+}
+
+impl TryFrom<&str> for Username {
+    type Error = DropError;
+
+    fn try_from(username: &str) -> Result<Self, DropError> {
+        let shown: String = username.trim().nfkc().collect();
+        let shown = shown.trim();
+        let visible: String = shown.chars().filter(|c| !is_invisible(*c)).collect();
+        let key = visible.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase().replace('ς', "σ");
+        // Two joiners belong to the spelling of some languages.
+        let is_fine = |c: char| !c.is_control() && (!is_invisible(c) || matches!(c, '\u{200c}' | '\u{200d}'));
+        if key.is_empty() || shown.chars().count() > USERNAME_MAX_CHARS || !shown.chars().all(is_fine) {
+            return Err(DropError::invalid("username", "must be 1 to 32 characters that can be seen"));
+        }
+        Ok(Self { shown: shown.into(), key })
     }
-    Ok((shown.into(), key))
 }
 
 /// Whether a character has no glyph of its own: fillers, joiners, variation selectors, tags, and those that change the
@@ -109,20 +120,22 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_and_equal_regardless_of_case_and_composition() {
-        assert_eq!(normalise("  Zoë ").expect("fine"), ("Zoë".into(), "zoë".into()));
-        assert_eq!(normalise("Zoe\u{308}").expect("fine").1, normalise("ZOË").expect("fine").1);
-        assert_eq!(normalise("ali\u{200d}ce").expect("fine").1, "alice");
-        assert_eq!(normalise("a  b").expect("fine").1, normalise("A B").expect("fine").1);
-        assert_eq!(normalise("ΟΔΟΣ").expect("fine").1, normalise("οδοσ").expect("fine").1);
-        assert_eq!(normalise("李小龍").expect("fine").0, "李小龍");
-        assert_eq!(normalise(&"é".repeat(32)).expect("fine").0.chars().count(), 32);
+        let shown = |name: &str| Username::try_from(name).expect("valid").shown;
+        let key = |name: &str| Username::try_from(name).expect("valid").key;
+        assert_eq!((shown("  Zoë "), key("  Zoë ")), ("Zoë".into(), "zoë".into()));
+        assert_eq!(key("Zoe\u{308}"), key("ZOË"));
+        assert_eq!(key("ali\u{200d}ce"), "alice");
+        assert_eq!(key("a  b"), key("A B"));
+        assert_eq!(key("ΟΔΟΣ"), key("οδοσ"));
+        assert_eq!(shown("李小龍"), "李小龍");
+        assert_eq!(shown(&"é".repeat(32)).chars().count(), 32);
     }
 
     #[test]
     fn invisible_and_misleading_names_are_refused() {
         for bad in ["", "   ", "\u{200b}", "\u{200d}", "\u{3164}", "a\nb", "a\0", "evil\u{202e}ecila", &"x".repeat(33)]
         {
-            assert!(normalise(bad).is_err(), "{bad:?}");
+            assert!(Username::try_from(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,14 +1,13 @@
-//! A new drop.
+//! Creating a drop.
 
-use super::{handle::Inventory, transaction::TRANSACTION_TIMEOUT};
+use super::{handle::Inventory, new_drop::NewDrop, transaction::TRANSACTION_TIMEOUT};
 use crate::{
-    domain::{ONE_SIZE, Size, SneakerDrop, error::DropError},
+    domain::{Size, SneakerDrop, error::DropError},
     server::database::{
         error::{commit_fault, fault},
         guard::PoolGuard,
     },
 };
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
@@ -31,44 +30,25 @@ pub(crate) async fn create(inventory: &Inventory, new: NewDrop) -> Result<Sneake
     })
 }
 
-/// A drop that does not exist yet. Its values are already validated.
-pub(crate) struct NewDrop {
-    pub(crate) name: String,
-    pub(crate) price_cents: i32,
-    pub(crate) image_url: Option<String>,
-    pub(crate) limit_per_user: Option<i32>,
-    /// `None` is now.
-    pub(crate) starts_at: Option<DateTime<Utc>>,
-    pub(crate) ends_at: Option<DateTime<Utc>>,
-    pub(crate) sizes: Vec<NewSize>,
-}
-
-pub(crate) struct NewSize {
-    pub(crate) label: String,
-    pub(crate) stock: i32,
-}
-
-impl NewSize {
-    /// The only size of a drop without sizes.
-    pub(crate) fn one(stock: i32) -> Self {
-        Self { label: ONE_SIZE.into(), stock }
-    }
-}
-
 /// Inserts a drop and its sizes in the caller's transaction.
 pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Result<SneakerDrop, sqlx::Error> {
+    let name = String::from(new.name);
+    let image_url = new.image_url.map(String::from);
+    let price_cents = new.price.get() as i32;
+    let limit_per_user = new.limit_per_user.map(|limit| limit.get() as i32);
     let row = sqlx::query!(
         r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)
                values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id, version, starts_at, ends_at"#,
-        new.name,
-        new.price_cents,
-        new.image_url,
-        new.limit_per_user,
-        new.starts_at,
-        new.ends_at
+        name,
+        price_cents,
+        image_url,
+        limit_per_user,
+        new.sale.starts_at,
+        new.sale.ends_at
     );
     let row = row.fetch_one(&mut *connection).await?;
-    let (labels, stocks): (Vec<String>, Vec<i32>) = new.sizes.into_iter().map(|size| (size.label, size.stock)).unzip();
+    let (labels, stocks): (Vec<String>, Vec<i32>) =
+        new.sizes.0.into_iter().map(|size| (size.label.into(), size.stock.get() as i32)).unzip();
     sqlx::query!(
         "insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
              select $1, label, position, stock, stock
@@ -86,10 +66,10 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Resul
     let stock = sizes.iter().map(|size| size.total_stock).sum();
     Ok(SneakerDrop {
         id: row.id,
-        name: new.name,
-        price_cents: new.price_cents,
-        image_url: new.image_url,
-        limit_per_user: new.limit_per_user,
+        name,
+        price_cents,
+        image_url,
+        limit_per_user,
         version: row.version,
         starts_at: row.starts_at.into(),
         ends_at: row.ends_at.map(Into::into),

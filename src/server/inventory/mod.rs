@@ -16,6 +16,7 @@ mod create;
 mod expire;
 mod expiry_timer;
 mod handle;
+mod new_drop;
 mod purchase;
 mod release;
 mod reserve;
@@ -28,8 +29,9 @@ mod worker;
 
 pub use batcher::Strategy;
 pub(crate) use command::{Granted, Purchased, Released};
-pub(crate) use create::{NewDrop, NewSize, create, insert};
+pub(crate) use create::{create, insert};
 pub(crate) use expire::expire;
 pub use handle::Inventory;
+pub(crate) use new_drop::{Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleWindow};
 pub use statements::PREPARED;
 pub(crate) use submit::{Target, purchase, release, reserve};

@@ -1,16 +1,107 @@
-//! The fields of a JSON body and the drop in a path.
+//! JSON bodies, read as the struct of their request, and the drop in a path.
+//!
+//! Each spelling of a value is a field of its own, so that an error names the field as the caller spelled it. `null` is an
+//! absent field, and unknown fields are ignored.
 
 use crate::{
     domain::error::DropError,
-    server::{http::body_limit::MAX_BODY_BYTES, state::AppState},
+    server::{http::body_limit::MAX_BODY_BYTES, state::AppState, whole_number::Id},
 };
 use axum::{
     body::to_bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::Number;
+
+/// The request that a JSON object describes; no body at all is an object without fields.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
+    type Rejection = DropError;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, DropError> {
+        let is_json = is_json(request.headers());
+        let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| DropError::BodyTooLarge)?;
+        if body.is_empty() {
+            return read("{}").map(Self);
+        }
+        if !is_json {
+            return Err(DropError::WrongContentType);
+        }
+        match str::from_utf8(&body) {
+            // serde would read a list as the fields of a struct in their order.
+            Ok(body) if body.trim_start().starts_with('{') => read(body).map(Self),
+            Ok(_) => Err(DropError::MalformedBody("it is not a JSON object".into())),
+            Err(error) => Err(DropError::MalformedBody(format!("it is not text ({error})"))),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+fn read<T: DeserializeOwned>(body: &str) -> Result<T, DropError> {
+    let mut json = serde_json::Deserializer::from_str(body);
+    let request = serde_path_to_error::deserialize(&mut json).map_err(|error| refusal(&error))?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(request)
+}
+
+fn not_json(error: &serde_json::Error) -> DropError {
+    DropError::MalformedBody(format!("it is not JSON ({error})"))
+}
+
+/// Names the field and its requirement. serde words its errors always alike; what our own types say of a value is already
+/// the rest of a sentence.
+fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> DropError {
+    let cause = error.inner();
+    if !cause.is_data() {
+        return not_json(cause);
+    }
+    let message = cause.to_string();
+    let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+    let field_of = |problem| Some(message.strip_prefix(problem)?.trim_matches('`'));
+    let (child, expected) = if let Some(field) = field_of("missing field ") {
+        (Some(field), "is missing".to_owned())
+    } else if let Some(field) = field_of("duplicate field ") {
+        (Some(field), "is there twice".to_owned())
+    } else if let Some((_, expected)) = message.rsplit_once(", expected ") {
+        (None, format!("must be {expected}"))
+    } else {
+        (None, message.to_owned())
+    };
+    let path = error.path().to_string();
+    let field = match child {
+        None => path,
+        Some(child) if path == "." => child.to_owned(),
+        Some(child) => format!("{path}.{child}"),
+    };
+    DropError::Invalid { field, expected }
+}
+
+/// The one spelling of a value that has it. The first spelling is the documented one.
+pub(super) fn one_of<T, const N: usize>(
+    spellings: [(&'static str, Option<T>); N],
+) -> Result<(&'static str, Option<T>), DropError> {
+    let documented = spellings[0].0;
+    let mut present = spellings.into_iter().filter(|(_, value)| value.is_some());
+    match (present.next(), present.next()) {
+        (Some((first, _)), Some((second, _))) => {
+            Err(DropError::invalid(second, format!("is there twice, also as {first}")))
+        }
+        (found, _) => Ok(found.unwrap_or((documented, None))),
+    }
+}
+
+/// The value of a field that must be there.
+pub(super) fn required<T>((field, value): (&str, Option<T>)) -> Result<T, DropError> {
+    value.ok_or_else(|| DropError::invalid(field, "is missing"))
+}
 
 /// The `{dropId}` of a path.
 pub(super) struct DropId(pub(super) i64);
@@ -19,89 +110,9 @@ impl FromRequestParts<AppState> for DropId {
     type Rejection = DropError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, DropError> {
-        let expected = || DropError::invalid("dropId", ID_EXPECTED);
-        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| expected())?;
-        match id.parse() {
-            Ok(drop_id @ 1..) if !id.starts_with('+') => Ok(Self(drop_id)),
-            _ => Err(expected()),
-        }
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let number = path.ok().and_then(|Path(id)| id.parse::<u64>().ok().filter(|_| !id.starts_with('+')));
+        let id = Id::try_from(Number::from(number.unwrap_or(0)));
+        id.map(|id| Self(id.get())).map_err(|expected| DropError::invalid("dropId", expected))
     }
-}
-
-const ID_EXPECTED: &str = "must be a whole number from 1 to 9223372036854775807";
-
-/// The fields of a JSON object; no body at all is an object without fields.
-pub(super) struct Fields(pub(super) Map<String, Value>);
-
-impl FromRequest<AppState> for Fields {
-    type Rejection = DropError;
-
-    async fn from_request(request: Request, _: &AppState) -> Result<Self, DropError> {
-        let is_json = is_json(request.headers());
-        let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| DropError::BodyTooLarge)?;
-        if body.is_empty() {
-            return Ok(Self(Map::new()));
-        }
-        if !is_json {
-            return Err(DropError::WrongContentType);
-        }
-        match serde_json::from_slice(&body) {
-            Ok(Value::Object(fields)) => Ok(Self(fields)),
-            Ok(_) => Err(DropError::MalformedBody("it is not a JSON object".into())),
-            Err(error) => Err(DropError::MalformedBody(format!("it is not JSON ({error})"))),
-        }
-    }
-}
-
-impl Fields {
-    /// The first of `names` that is present, as the caller spelled it; `null` counts as absent.
-    pub(super) fn get<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &Value)> {
-        let found = names.iter().filter_map(|name| Some((*name, self.0.get(*name)?)));
-        found.into_iter().find(|(_, value)| !value.is_null())
-    }
-
-    /// How the caller spells a field; the documented spelling if it is absent.
-    pub(super) fn spelling<'n>(&self, names: &[&'n str]) -> &'n str {
-        self.get(names).map_or(names[0], |(name, _)| name)
-    }
-
-    pub(super) fn required<T>(&self, name: &str, value: Option<T>) -> Result<T, DropError> {
-        value.ok_or_else(|| DropError::invalid(name, "is missing"))
-    }
-
-    pub(super) fn text(&self, names: &[&str]) -> Result<Option<&str>, DropError> {
-        let Some((name, value)) = self.get(names) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| DropError::invalid(name, "must be text"))
-    }
-
-    pub(super) fn id(&self, names: &[&str]) -> Result<Option<i64>, DropError> {
-        let Some((name, value)) = self.get(names) else { return Ok(None) };
-        let id = value.as_i64().filter(|id| *id >= 1);
-        id.map(Some).ok_or_else(|| DropError::invalid(name, ID_EXPECTED))
-    }
-
-    pub(super) fn integer(
-        &self,
-        names: &[&str],
-        range: std::ops::RangeInclusive<i64>,
-    ) -> Result<Option<i64>, DropError> {
-        let Some((name, value)) = self.get(names) else { return Ok(None) };
-        let integer = value.as_i64().filter(|integer| range.contains(integer));
-        integer.map(Some).ok_or_else(|| {
-            DropError::invalid(name, format!("must be a whole number from {} to {}", range.start(), range.end()))
-        })
-    }
-
-    pub(super) fn time(&self, names: &[&str]) -> Result<Option<DateTime<Utc>>, DropError> {
-        let Some((name, value)) = self.get(names) else { return Ok(None) };
-        let time = value.as_str().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
-        let time = time.ok_or_else(|| DropError::invalid(name, "must be a time such as 2030-01-31T18:00:00Z"))?;
-        Ok(Some(time.to_utc()))
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
 }

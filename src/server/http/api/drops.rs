@@ -1,9 +1,13 @@
 //! `/api/drops`: the list, and creating one.
 
-use super::{body::Fields, new_drop::new_drop};
+use super::body::{Body, one_of, required};
 use crate::{
     domain::{SneakerDrop, error::DropError},
-    server::{auth::caller::Caller, inventory, state::AppState},
+    server::{
+        auth::caller::Caller,
+        inventory::{self, Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleWindow},
+        state::AppState,
+    },
 };
 use axum::{
     Json, Router,
@@ -12,10 +16,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::json;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/drops", get(list_drops).post(create_drop)).route("/drops/create", post(create_drop))
+    Router::new().route("/api/drops", get(list_drops).post(create_drop)).route("/api/drops/create", post(create_drop))
 }
 
 async fn list_drops(State(state): State<AppState>, headers: HeaderMap) -> Response {
@@ -35,10 +40,110 @@ fn is_listed(known: &HeaderValue, etag: &HeaderValue) -> bool {
     known.split(',').any(|known| ["*", etag].contains(&known.trim()))
 }
 
-async fn create_drop(State(state): State<AppState>, caller: Caller, body: Fields) -> Result<Response, DropError> {
+/// The second spellings are those of the systems that this one replaces.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateDropRequest {
+    name: DropName,
+    price_cents: Option<PriceCents>,
+    #[serde(rename = "price_cents")]
+    price_cents_snake: Option<PriceCents>,
+    price: Option<Dollars>,
+    image_url: Option<ImageUrl>,
+    #[serde(rename = "image_url")]
+    image_url_snake: Option<ImageUrl>,
+    /// Without one there is no limit.
+    limit_per_user: Option<Pairs>,
+    #[serde(rename = "limit_per_user")]
+    limit_per_user_snake: Option<Pairs>,
+    /// Without one the drop starts now.
+    starts_at: Option<Time>,
+    #[serde(rename = "starts_at")]
+    starts_at_snake: Option<Time>,
+    start_time: Option<Time>,
+    #[serde(rename = "start_time")]
+    start_time_snake: Option<Time>,
+    ends_at: Option<Time>,
+    #[serde(rename = "ends_at")]
+    ends_at_snake: Option<Time>,
+    end_time: Option<Time>,
+    #[serde(rename = "end_time")]
+    end_time_snake: Option<Time>,
+    /// Either this or `sizes`.
+    total_stock: Option<Pairs>,
+    #[serde(rename = "total_stock")]
+    total_stock_snake: Option<Pairs>,
+    sizes: Option<Vec<NewSize>>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Time(DateTime<Utc>);
+
+impl TryFrom<String> for Time {
+    type Error = &'static str;
+
+    fn try_from(time: String) -> Result<Self, Self::Error> {
+        let time = DateTime::parse_from_rfc3339(&time).map_err(|_| "must be a time such as 2030-01-31T18:00:00Z")?;
+        Ok(Self(time.to_utc()))
+    }
+}
+
+impl CreateDropRequest {
+    fn into_new_drop(self, now: DateTime<Utc>) -> Result<NewDrop, DropError> {
+        let price = one_of([
+            ("priceCents", self.price_cents),
+            ("price_cents", self.price_cents_snake),
+            ("price", self.price.map(|Dollars(price)| price)),
+        ])?;
+        let image_url = one_of([("imageUrl", self.image_url), ("image_url", self.image_url_snake)])?;
+        let limit = one_of([("limitPerUser", self.limit_per_user), ("limit_per_user", self.limit_per_user_snake)])?;
+        let starts_at = one_of([
+            ("startsAt", self.starts_at),
+            ("starts_at", self.starts_at_snake),
+            ("startTime", self.start_time),
+            ("start_time", self.start_time_snake),
+        ])?;
+        let ends_at = one_of([
+            ("endsAt", self.ends_at),
+            ("ends_at", self.ends_at_snake),
+            ("endTime", self.end_time),
+            ("end_time", self.end_time_snake),
+        ])?;
+        let total_stock = one_of([("totalStock", self.total_stock), ("total_stock", self.total_stock_snake)])?;
+        let time = |time: Option<Time>| time.map(|Time(time)| time);
+        Ok(NewDrop {
+            name: self.name,
+            price: required(price)?,
+            image_url: image_url.1,
+            limit_per_user: limit.1,
+            sale: SaleWindow::new(time(starts_at.1), time(ends_at.1), now)
+                .map_err(|expected| DropError::invalid(ends_at.0, expected))?,
+            sizes: match (total_stock, self.sizes) {
+                (total_stock, None) => NewSizes::one(required(total_stock)?),
+                ((_, None), Some(sizes)) => sizes.try_into()?,
+                ((field, Some(_)), Some(_)) => {
+                    return Err(DropError::invalid(field, "is the sum of sizes; send one or the other"));
+                }
+            },
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct CreateDropResponse {
+    drop: SneakerDrop,
+}
+
+async fn create_drop(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(request): Body<CreateDropRequest>,
+) -> Result<(StatusCode, Json<CreateDropResponse>), DropError> {
     if !caller.is_admin {
         return Err(DropError::Unauthorized);
     }
-    let drop: SneakerDrop = inventory::create(&state.inventory, new_drop(&body, state.clock.now())?).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "drop": drop }))).into_response())
+    let new = request.into_new_drop(state.clock.now())?;
+    let drop = inventory::create(&state.inventory, new).await?;
+    Ok((StatusCode::CREATED, Json(CreateDropResponse { drop })))
 }

@@ -1,25 +1,41 @@
 //! Errors as the REST API answers them: `{"error", "code"}` and, where it helps, one field more.
 
-use crate::domain::error::DropError;
+use crate::domain::{Timestamp, error::DropError};
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+
+#[derive(Default, Serialize)]
+struct ErrorResponse<'a> {
+    /// For people.
+    error: String,
+    /// For programs.
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sizes_left: Option<&'a [String]>,
+}
 
 impl IntoResponse for DropError {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.to_string(), "code": self.code() });
-        match &self {
-            Self::Invalid { field, .. } => body["field"] = json!(field),
-            Self::NotStarted { starts_at } => body["starts_at"] = json!(starts_at),
-            Self::LimitReached { limit } => body["limit"] = json!(limit),
+        let body = ErrorResponse { error: self.to_string(), code: self.code(), ..ErrorResponse::default() };
+        let body = match &self {
+            Self::Invalid { field, .. } => ErrorResponse { field: Some(field), ..body },
+            Self::NotStarted { starts_at } => ErrorResponse { starts_at: Some(*starts_at), ..body },
+            Self::LimitReached { limit } => ErrorResponse { limit: Some(*limit), ..body },
             Self::SizeRequired { sizes_left } | Self::UnknownSize { sizes_left } => {
-                body["sizes_left"] = json!(sizes_left)
+                ErrorResponse { sizes_left: Some(sizes_left), ..body }
             }
-            _ => {}
-        }
+            _ => body,
+        };
         let status = StatusCode::from_u16(self.status()).expect("DropError::status gives valid codes");
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {

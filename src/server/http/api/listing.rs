@@ -4,13 +4,18 @@ use crate::{domain::SneakerDrop, server::catalog::Catalog};
 use axum::{body::Bytes, http::HeaderValue};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
 /// The response, valid until the catalog changes or a drop starts or ends.
 #[derive(Default)]
 pub struct ListingCache(Mutex<Option<Listing>>);
+
+#[derive(Serialize)]
+struct ListDropsResponse {
+    drops: Vec<SneakerDrop>,
+}
 
 struct Listing {
     revision: u64,
@@ -40,7 +45,8 @@ impl Listing {
         let changes = drops.iter().flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
         let valid_until = changes.map(|change| *change).filter(|change| now < *change).min();
         drops.retain(|drop| drop.is_open(now) && drop.available_stock > 0);
-        let body = Bytes::from(json!({ "drops": drops }).to_string());
+        let body = serde_json::to_vec(&ListDropsResponse { drops }).expect("a drop is JSON");
+        let body = Bytes::from(body);
         let etag = format!("W/\"{}\"", BASE64.encode(Sha256::digest(&body)));
         let etag = HeaderValue::try_from(etag).expect("base64 fits into a header");
         Self { revision, valid_until, body, etag }

@@ -1,14 +1,14 @@
 //! The REST API: JSON in, JSON out, the same commands as the pages.
 //!
-//! Bodies are read leniently in shape (both spellings of each field) and strictly in value: a bad value is answered with
-//! the field's name as the caller spelled it, before anything is changed.
+//! Each resource has a file with its routes, and each request and response is a struct. Bodies are read leniently in shape
+//! (every spelling of a field) and strictly in value: a bad value is answered with the field's name as the caller spelled
+//! it, before anything is changed.
 
 mod acting_user;
 mod body;
 mod drops;
 mod error;
 pub(crate) mod listing;
-mod new_drop;
 mod purchases;
 mod reservations;
 mod users;
@@ -17,15 +17,21 @@ use crate::{
     domain::error::{DropError, Missing},
     server::state::AppState,
 };
-use axum::Router;
+use axum::{Router, routing::any};
 
-/// Every route under `/api`.
+/// Every route under `/api`. `nest` would rewrite the address of each request.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .merge(drops::routes())
         .merge(reservations::routes())
         .merge(purchases::routes())
         .merge(users::routes())
-        .fallback(async || DropError::NotFound(Missing::Path))
         .method_not_allowed_fallback(async || DropError::MethodNotAllowed)
+        .route("/api", any(no_such_path))
+        .route("/api/", any(no_such_path))
+        .route("/api/{*path}", any(no_such_path))
+}
+
+async fn no_such_path() -> DropError {
+    DropError::NotFound(Missing::Path)
 }

@@ -2,41 +2,78 @@
 
 use super::{
     acting_user::acting_user,
-    body::{DropId, Fields},
+    body::{Body, DropId, one_of, required},
 };
 use crate::{
-    domain::{Purchase, error::DropError},
+    domain::{Purchase, User, error::DropError},
     server::{
         auth::caller::Caller,
         inventory::{self, Purchased, Target},
         state::AppState,
+        whole_number::Id,
     },
 };
 use axum::{Json, Router, extract::State, routing::post};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/drops/purchase", post(purchase)).route("/drops/{drop_id}/purchase", post(purchase_of_drop))
+    Router::new()
+        .route("/api/drops/purchase", post(purchase))
+        .route("/api/drops/{drop_id}/purchase", post(purchase_of_drop))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PurchaseRequest {
+    reservation_id: Option<Id>,
+    #[serde(rename = "reservation_id")]
+    reservation_id_snake: Option<Id>,
+    user_id: Option<Id>,
+    #[serde(rename = "user_id")]
+    user_id_snake: Option<Id>,
+}
+
+async fn purchase(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(request): Body<PurchaseRequest>,
+) -> Result<Json<PurchaseResponse>, DropError> {
+    let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
+    let user_id = acting_user(&state, &caller, user_id).await?;
+    let reservation_id =
+        one_of([("reservationId", request.reservation_id), ("reservation_id", request.reservation_id_snake)])?;
+    buy(&state, user_id, Target::Reservation(required(reservation_id)?.get())).await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PurchaseOfDropRequest {
+    user_id: Option<Id>,
+    #[serde(rename = "user_id")]
+    user_id_snake: Option<Id>,
 }
 
 async fn purchase_of_drop(
     State(state): State<AppState>,
     DropId(drop_id): DropId,
     caller: Caller,
-    body: Fields,
-) -> Result<Json<Value>, DropError> {
-    let user_id = acting_user(&state, &caller, &body).await?;
+    Body(request): Body<PurchaseOfDropRequest>,
+) -> Result<Json<PurchaseResponse>, DropError> {
+    let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
+    let user_id = acting_user(&state, &caller, user_id).await?;
     buy(&state, user_id, Target::Drop(drop_id)).await
 }
 
-async fn purchase(State(state): State<AppState>, caller: Caller, body: Fields) -> Result<Json<Value>, DropError> {
-    let user_id = acting_user(&state, &caller, &body).await?;
-    let reservation_id = body.required("reservationId", body.id(&["reservationId", "reservation_id"])?)?;
-    buy(&state, user_id, Target::Reservation(reservation_id)).await
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PurchaseResponse {
+    purchase: Purchase,
+    /// Available pairs of the drop.
+    new_stock: i32,
+    purchaser: User,
 }
 
-async fn buy(state: &AppState, user_id: i64, target: Target) -> Result<Json<Value>, DropError> {
+async fn buy(state: &AppState, user_id: i64, target: Target) -> Result<Json<PurchaseResponse>, DropError> {
     let Purchased { purchase, new_stock, purchaser } = inventory::purchase(&state.inventory, user_id, target).await?;
-    let purchase: Purchase = purchase;
-    Ok(Json(json!({ "purchase": purchase, "newStock": new_stock, "purchaser": purchaser })))
+    Ok(Json(PurchaseResponse { purchase, new_stock, purchaser }))
 }

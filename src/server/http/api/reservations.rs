@@ -1,8 +1,8 @@
-//! `/api/drops/{dropId}/reserve` and `/api/drops/{dropId}/reservation`
+//! `/api/drops/{dropId}/reserve`, `/api/drops/reserve` and `/api/drops/{dropId}/reservation`
 
 use super::{
     acting_user::acting_user,
-    body::{DropId, Fields},
+    body::{Body, DropId, one_of, required},
 };
 use crate::{
     domain::{Reservation, error::DropError},
@@ -10,51 +10,112 @@ use crate::{
         auth::caller::Caller,
         inventory::{self, Granted, Released},
         state::AppState,
+        whole_number::Id,
     },
 };
 use axum::{
     Json, Router,
     extract::State,
     http::StatusCode,
-    response::{IntoResponse, Response},
     routing::{delete, post},
 };
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/drops/reserve", post(reserve))
-        .route("/drops/{drop_id}/reserve", post(reserve_of_drop))
-        .route("/drops/{drop_id}/reservation", delete(release))
+        .route("/api/drops/reserve", post(reserve))
+        .route("/api/drops/{drop_id}/reserve", post(reserve_of_drop))
+        .route("/api/drops/{drop_id}/reservation", delete(release))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReserveRequest {
+    drop_id: Option<Id>,
+    #[serde(rename = "drop_id")]
+    drop_id_snake: Option<Id>,
+    user_id: Option<Id>,
+    #[serde(rename = "user_id")]
+    user_id_snake: Option<Id>,
+    size: Option<String>,
+}
+
+async fn reserve(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(request): Body<ReserveRequest>,
+) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
+    let drop_id = required(one_of([("dropId", request.drop_id), ("drop_id", request.drop_id_snake)])?)?;
+    let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
+    let user_id = acting_user(&state, &caller, user_id).await?;
+    hold(&state, user_id, drop_id.get(), request.size).await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReserveOfDropRequest {
+    user_id: Option<Id>,
+    #[serde(rename = "user_id")]
+    user_id_snake: Option<Id>,
+    /// The size's label; required if the drop has several.
+    size: Option<String>,
 }
 
 async fn reserve_of_drop(
     State(state): State<AppState>,
     DropId(drop_id): DropId,
     caller: Caller,
-    body: Fields,
-) -> Result<Response, DropError> {
-    let user_id = acting_user(&state, &caller, &body).await?;
-    let size = body.text(&["size"])?.map(str::to_owned);
-    let Granted { reservation, new_stock, was_held } =
-        inventory::reserve(&state.inventory, user_id, drop_id, size).await?;
-    let reservation: Reservation = reservation;
-    let status = if was_held { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(json!({ "reservation": reservation, "newStock": new_stock }))).into_response())
+    Body(request): Body<ReserveOfDropRequest>,
+) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
+    let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
+    let user_id = acting_user(&state, &caller, user_id).await?;
+    hold(&state, user_id, drop_id, request.size).await
 }
 
-async fn reserve(state: State<AppState>, caller: Caller, body: Fields) -> Result<Response, DropError> {
-    let drop_id = body.required("dropId", body.id(&["dropId", "drop_id"])?)?;
-    reserve_of_drop(state, DropId(drop_id), caller, body).await
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReserveResponse {
+    reservation: Reservation,
+    /// Available pairs of the drop.
+    new_stock: i32,
+}
+
+/// 201 for a new reservation; 200 for the one that the user holds already.
+async fn hold(
+    state: &AppState,
+    user_id: i64,
+    drop_id: i64,
+    size: Option<String>,
+) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
+    let Granted { reservation, new_stock, was_held } =
+        inventory::reserve(&state.inventory, user_id, drop_id, size).await?;
+    let status = if was_held { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(ReserveResponse { reservation, new_stock })))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReleaseRequest {
+    user_id: Option<Id>,
+    #[serde(rename = "user_id")]
+    user_id_snake: Option<Id>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReleaseResponse {
+    /// Available pairs of the drop.
+    new_stock: i32,
 }
 
 async fn release(
     State(state): State<AppState>,
     DropId(drop_id): DropId,
     caller: Caller,
-    body: Fields,
-) -> Result<Json<Value>, DropError> {
-    let user_id = acting_user(&state, &caller, &body).await?;
+    Body(request): Body<ReleaseRequest>,
+) -> Result<Json<ReleaseResponse>, DropError> {
+    let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
+    let user_id = acting_user(&state, &caller, user_id).await?;
     let Released { new_stock, .. } = inventory::release(&state.inventory, user_id, drop_id).await?;
-    Ok(Json(json!({ "newStock": new_stock })))
+    Ok(Json(ReleaseResponse { new_stock }))
 }

@@ -1,6 +1,6 @@
 //! `/api/users`
 
-use super::body::Fields;
+use super::body::Body;
 use crate::{
     domain::{User, error::DropError},
     server::{
@@ -12,30 +12,40 @@ use axum::{
     Json, Router,
     extract::State,
     http::header,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse},
     routing::post,
 };
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/users/get-or-create", post(get_or_create_user))
+    Router::new().route("/api/users/get-or-create", post(get_or_create_user))
+}
+
+#[derive(Deserialize)]
+struct GetOrCreateUserRequest {
+    username: String,
+}
+
+#[derive(Serialize)]
+struct GetOrCreateUserResponse {
+    user: User,
+    /// For `Authorization: Bearer`, if the caller may act as this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
 }
 
 async fn get_or_create_user(
     State(state): State<AppState>,
     caller: Caller,
-    body: Fields,
-) -> Result<Response, DropError> {
-    let username = body.required("username", body.text(&["username"])?)?;
-    let account = accounts::get_or_create(&state, &caller, username).await?;
-    let user: User = account.user;
-    if !account.is_claimed_by_caller {
-        return Ok(Json(json!({ "user": user })).into_response());
-    }
-    let token = session::token(&state.session_key, &user);
-    let mut response = Json(json!({ "user": user, "token": token })).into_response();
-    for cookie in caller.sign_in_cookies(&state, &user) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Body(request): Body<GetOrCreateUserRequest>,
+) -> Result<impl IntoResponse, DropError> {
+    let account = accounts::get_or_create(&state, &caller, &request.username).await?;
+    let user = account.user;
+    let (token, cookies) = if account.is_claimed_by_caller {
+        let cookies = caller.sign_in_cookies(&state, &user).map(|cookie| (header::SET_COOKIE, cookie));
+        (Some(session::token(&state.session_key, &user)), cookies.to_vec())
+    } else {
+        (None, vec![])
+    };
+    Ok((AppendHeaders(cookies), Json(GetOrCreateUserResponse { user, token })))
 }

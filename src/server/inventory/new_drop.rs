@@ -1,0 +1,234 @@
+//! What a new drop may be. Every door reads its values as these types, which refuse what is not allowed.
+//!
+//! An error is the requirement, as the rest of a sentence that begins with the field's name.
+
+use crate::{
+    domain::{ONE_SIZE, error::DropError},
+    server::{auth::accounts::is_invisible, whole_number::WholeNumber},
+};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Number;
+use std::collections::HashSet;
+
+/// A drop that does not exist yet.
+pub(crate) struct NewDrop {
+    pub(crate) name: DropName,
+    pub(crate) price: PriceCents,
+    pub(crate) image_url: Option<ImageUrl>,
+    pub(crate) limit_per_user: Option<Pairs>,
+    pub(crate) sale: SaleWindow,
+    pub(crate) sizes: NewSizes,
+}
+
+pub(crate) type DropName = Label<100>;
+
+/// Up to a million dollars.
+pub(crate) type PriceCents = WholeNumber<0, 100_000_000>;
+
+/// A number of pairs.
+pub(crate) type Pairs = WholeNumber<1, MAX_STOCK>;
+
+/// Text that is shown on one line: trimmed, not blank, not too long, without control characters.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Label<const MAX_CHARS: usize>(String);
+
+impl<const MAX_CHARS: usize> TryFrom<String> for Label<MAX_CHARS> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let text = text.trim();
+        let is_unreadable = |c: char| c.is_control() || is_invisible(c);
+        if text.is_empty() || text.chars().count() > MAX_CHARS || text.chars().any(is_unreadable) {
+            return Err(format!("must be 1 to {MAX_CHARS} characters without control characters"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl<const MAX_CHARS: usize> From<Label<MAX_CHARS>> for String {
+    fn from(label: Label<MAX_CHARS>) -> Self {
+        label.0
+    }
+}
+
+/// A price in dollars, as a number or as text.
+#[derive(Deserialize)]
+#[serde(try_from = "NumberOrText")]
+pub(crate) struct Dollars(pub(crate) PriceCents);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a number or text")]
+enum NumberOrText {
+    Number(Number),
+    Text(String),
+}
+
+impl TryFrom<NumberOrText> for Dollars {
+    type Error = &'static str;
+
+    fn try_from(price: NumberOrText) -> Result<Self, Self::Error> {
+        // serde_json writes the shortest form of a number that reads back the same, so 19.99 is "19.99" and never 1998
+        // cents.
+        let dollars = match price {
+            NumberOrText::Number(number) => number.to_string(),
+            NumberOrText::Text(text) => text.trim().to_owned(),
+        };
+        cents(&dollars).map(Self).ok_or("must be dollars from 0 to 1000000 with at most two decimals")
+    }
+}
+
+fn cents(dollars: &str) -> Option<PriceCents> {
+    let (whole, fraction) = dollars.split_once('.').unwrap_or((dollars, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) || fraction.len() > 2 {
+        return None;
+    }
+    let cents = format!("{whole}{fraction:0<2}").parse::<u64>().ok()?;
+    Number::from(cents).try_into().ok()
+}
+
+/// An `https` address with a host, or a path on this server.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ImageUrl(String);
+
+impl TryFrom<String> for ImageUrl {
+    type Error = &'static str;
+
+    fn try_from(url: String) -> Result<Self, Self::Error> {
+        let is_plain = url.chars().count() <= MAX_URL_CHARS
+            && url.chars().all(|c| !c.is_control() && !c.is_whitespace() && !matches!(c, '\\' | '"' | '<' | '>'));
+        let is_remote = url
+            .strip_prefix("https://")
+            .and_then(|rest| rest.split(['/', '?', '#']).next())
+            .is_some_and(|host| !host.is_empty() && !host.contains('@'));
+        let is_ours = url.starts_with('/') && !url.starts_with("//");
+        if is_plain && (is_remote || is_ours) {
+            Ok(Self(url))
+        } else {
+            Err("must be an https address or a path that begins with one slash")
+        }
+    }
+}
+
+impl From<ImageUrl> for String {
+    fn from(url: ImageUrl) -> Self {
+        url.0
+    }
+}
+
+/// From when to when a drop sells.
+pub(crate) struct SaleWindow {
+    /// `None` is now.
+    pub(super) starts_at: Option<DateTime<Utc>>,
+    pub(super) ends_at: Option<DateTime<Utc>>,
+}
+
+impl SaleWindow {
+    /// Without an end.
+    pub(crate) fn starting(at: DateTime<Utc>) -> Self {
+        Self { starts_at: Some(at), ends_at: None }
+    }
+
+    /// An error is about the end.
+    pub(crate) fn new(
+        starts_at: Option<DateTime<Utc>>,
+        ends_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, &'static str> {
+        match ends_at {
+            Some(ends_at) if ends_at <= starts_at.unwrap_or(now) => Err("must be after the start"),
+            _ => Ok(Self { starts_at, ends_at }),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct NewSize {
+    pub(crate) label: Label<20>,
+    pub(crate) stock: Pairs,
+}
+
+/// At least one size.
+pub(crate) struct NewSizes(pub(super) Vec<NewSize>);
+
+impl NewSizes {
+    /// The only size of a drop without sizes.
+    pub(crate) fn one(stock: Pairs) -> Self {
+        Self(vec![NewSize { label: Label(ONE_SIZE.into()), stock }])
+    }
+}
+
+impl TryFrom<Vec<NewSize>> for NewSizes {
+    type Error = DropError;
+
+    fn try_from(sizes: Vec<NewSize>) -> Result<Self, DropError> {
+        if !(1..=MAX_SIZES).contains(&sizes.len()) {
+            return Err(DropError::invalid("sizes", format!("must be a list of 1 to {MAX_SIZES} sizes")));
+        }
+        let mut seen = HashSet::new();
+        for (index, size) in sizes.iter().enumerate() {
+            if !seen.insert(size.label.0.to_lowercase()) {
+                return Err(DropError::invalid(format!("sizes[{index}].label"), "is there twice"));
+            }
+        }
+        if sizes.iter().map(|size| size.stock.get()).sum::<i64>() > MAX_STOCK {
+            return Err(DropError::invalid("sizes", format!("must not add up to more than {MAX_STOCK} pairs")));
+        }
+        Ok(Self(sizes))
+    }
+}
+
+/// Of one drop, in pairs.
+const MAX_STOCK: i64 = 1_000_000;
+const MAX_SIZES: usize = 50;
+const MAX_URL_CHARS: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn decimal_dollars_become_exact_cents() {
+        for (price, cents) in [
+            (json!(19.99), 1_999),
+            (json!(0.29), 29),
+            (json!(1.1), 110),
+            (json!(250), 25_000),
+            (json!("1.15"), 115),
+            (json!(1_000_000), 100_000_000),
+            (json!(0), 0),
+        ] {
+            assert_eq!(from_value::<Dollars>(price).expect("a price").0.get(), cents);
+        }
+        for bad in [json!(1.999), json!(-1), json!(1_000_000.01), json!("1e3"), json!("."), json!(true), json!(1e30)] {
+            assert!(from_value::<Dollars>(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_an_https_address_or_a_path_of_this_site() {
+        let image_url = |url: &str| ImageUrl::try_from(url.to_owned());
+        for fine in ["https://cdn.test/a.webp?x=1", "/shoes/volt-runner.svg"] {
+            assert!(image_url(fine).is_ok(), "{fine}");
+        }
+        for bad in [
+            "",
+            "http://cdn.test/a",
+            "//cdn.test/a",
+            "javascript:alert(1)",
+            "https://",
+            "https:///a",
+            "a.svg",
+            "/a b",
+            "/\\cdn.test",
+            "https://a@cdn.test/",
+            "data:image/png;base64,AA",
+        ] {
+            assert!(image_url(bad).is_err(), "{bad}");
+        }
+    }
+}
