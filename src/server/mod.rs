@@ -7,6 +7,7 @@ pub mod config;
 pub mod database;
 pub(crate) mod http;
 pub mod inventory;
+mod invisible;
 pub mod jobs;
 mod realtime;
 mod router;

@@ -4,7 +4,7 @@
 
 use crate::{
     domain::{ONE_SIZE, error::DropError},
-    server::{auth::accounts::is_invisible, whole_number::WholeNumber},
+    server::{invisible::is_invisible, whole_number::WholeNumber},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
