@@ -35,7 +35,7 @@ pub fn hydrate() {
     // Without it the console shows only "unreachable" for a panic.
     console_error_panic_hook::set_once();
     let data = leptos::prelude::document().get_element_by_id(ui::app::FIRST_PAINT);
-    let first_paint =
-        data.and_then(|data| client::json::read(&data.text_content()?)).expect("the document contains the first paint");
+    let data = data.and_then(|data| data.text_content()).expect("the document contains the first paint");
+    let first_paint = client::json::read(&data).expect("the first paint is that of this build");
     leptos::mount::hydrate_body(|| ui::app::App(ui::app::AppProps { first_paint }));
 }

@@ -27,6 +27,9 @@ pub const HOW_IT_WORKS: &str =
 /// Names the region of the toasts.
 pub const MESSAGES: &str = "Messages";
 pub const DISMISS: &str = "Dismiss";
+/// Shown when the compiled page could not be loaded or started.
+pub const NOT_LIVE: &str =
+    "Part of this page did not load. The buttons work, but stock and time stand still. Reload to try again.";
 
 pub const LIVE: &str = "Live";
 /// The connection to the server is lost.

@@ -1,4 +1,5 @@
-import { card, expect, signIn, test } from "./shop";
+import { type BrowserContext } from "@playwright/test";
+import { card, expect, open, signIn, test } from "./shop";
 
 // Plain forms that the server answers with a page.
 for (const [condition, javaScriptEnabled] of Object.entries({
@@ -52,6 +53,41 @@ for (const [condition, javaScriptEnabled] of Object.entries({
       await expect(court.getByRole("button", { name: "Complete purchase" })).toBeVisible();
       await expect(page.getByRole("alert")).toHaveCount(0);
     });
+  });
+}
+
+// What arrives instead.
+const spoiled: Record<string, (context: BrowserContext) => Promise<unknown>> = {
+  "the script is none": (context) =>
+    context.route("**/*.js", (route) => route.fulfill({ contentType: "text/javascript", body: "not a script" })),
+  "the module is none": (context) =>
+    context.route("**/*.wasm", (route) => route.fulfill({ contentType: "application/wasm", body: "not a module" })),
+  "the document lacks its data": (context) => rewriteDocument(context, '"first-paint"', '"something-else"'),
+  "the document has the data of another build": (context) => rewriteDocument(context, '{"address":', '{"adress":'),
+};
+for (const [what, spoil] of Object.entries(spoiled)) {
+  test(`a page that cannot start says so: ${what}`, async ({ context, page, shop, consoleErrors }) => {
+    await shop.createDrop({ name: "Volt Runner", totalStock: 3 });
+    await spoil(context);
+    await page.goto("/");
+    await expect(page.getByText("Part of this page did not load.")).toBeVisible();
+    await signIn(page, "alice");
+    await card(page, "Volt Runner").getByRole("button", { name: "Reserve" }).click();
+    await expect(card(page, "Volt Runner").getByRole("timer")).toHaveText(/^(1:00|0:5\d)$/);
+    expect(consoleErrors.join("\n")).toContain("the page could not start");
+    consoleErrors.length = 0;
+  });
+}
+
+test("a page that starts does not say that it cannot", async ({ page }) => {
+  await open(page);
+  await expect(page.getByText("Part of this page did not load.")).toBeHidden();
+});
+
+async function rewriteDocument(context: BrowserContext, from: string, to: string): Promise<void> {
+  await context.route("/", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace(from, to) });
   });
 }
 

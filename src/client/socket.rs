@@ -6,12 +6,12 @@
 
 use crate::{
     client::clock::page_timer_ms,
-    client::json::read,
+    client::json::read_event,
     client::store::{ConnectionStatus, Store},
     domain::Visitor,
 };
 use gloo_timers::callback::{Interval, Timeout};
-use leptos::{ev, leptos_dom::helpers::WindowListenerHandle, prelude::*, task::spawn_local};
+use leptos::{ev, leptos_dom::helpers::WindowListenerHandle, logging::warn, prelude::*, task::spawn_local};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -98,10 +98,11 @@ async fn connect(store: Store) -> bool {
         let last_message_ms = last_message_ms.clone();
         Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             last_message_ms.set(page_timer_ms());
-            match event.data().as_string().and_then(|json| read(&json)) {
-                Some(event) => store.receive(event),
-                // A newer server may send events that this page does not know; the others still apply.
-                None => web_sys::console::warn_2(&"unknown event".into(), &event.data()),
+            // A newer server may send events that this page cannot read; the others still apply.
+            match read_event(&event.data().as_string().unwrap_or_default()) {
+                Ok(Some(event)) => store.receive(event),
+                Ok(None) => warn!("an event of unknown type: {:?}", event.data()),
+                Err(error) => warn!("an event could not be read: {error}: {:?}", event.data()),
             }
         })
     };

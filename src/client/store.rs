@@ -8,7 +8,10 @@ use crate::{
     client::toasts::Toasts,
     domain::{
         LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User, Visitor,
-        error::DropError, event::ServerEvent,
+        error::DropError,
+        event::{
+            DropCreated, DropsSnapshot, Heartbeat, PurchaseCompleted, ReservationChange, ServerEvent, VisitorState,
+        },
     },
     text,
 };
@@ -165,7 +168,7 @@ impl Store {
     /// Applies an event from the socket.
     pub(crate) fn receive(self, event: ServerEvent) {
         match event {
-            ServerEvent::Snapshot { now, drops } => {
+            ServerEvent::Snapshot(DropsSnapshot { now, drops }) => {
                 self.clock.restart(*now);
                 self.set_drops(&drops);
                 // Notifies only on a change: every part that waits for the snapshot would render again.
@@ -173,7 +176,7 @@ impl Store {
                 self.connection.set(ConnectionStatus::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
-            ServerEvent::Heartbeat { now } => self.clock.read(*now),
+            ServerEvent::Heartbeat(Heartbeat { now }) => self.clock.read(*now),
             ServerEvent::StockUpdated(update) => {
                 if let Some(drop) = self.drops.with_untracked(|drops| find(drops, update.drop_id)) {
                     let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);
@@ -183,13 +186,14 @@ impl Store {
                     }
                 }
             }
-            ServerEvent::PurchaseCompleted { drop_id, purchase_id, purchaser, purchased_at, .. } => {
-                let User { id, username } = purchaser;
+            ServerEvent::PurchaseCompleted(completed) => {
+                let PurchaseCompleted { drop_id, purchase_id, purchaser: User { id, username }, purchased_at, .. } =
+                    completed;
                 self.add_purchasers(drop_id, vec![Purchaser { id, username, purchase_id, purchased_at }]);
             }
-            ServerEvent::DropCreated { drop } => self.set_drops(&[drop]),
-            ServerEvent::Reservation { reservation, purchase } => self.apply(reservation, purchase),
-            ServerEvent::Visitor { visitor } => self.set_visitor(visitor),
+            ServerEvent::DropCreated(DropCreated { drop }) => self.set_drops(&[drop]),
+            ServerEvent::Reservation(ReservationChange { reservation, purchase }) => self.apply(reservation, purchase),
+            ServerEvent::Visitor(VisitorState { visitor }) => self.set_visitor(visitor),
         }
     }
 

@@ -1,52 +1,88 @@
 //! The events of the WebSocket `/ws`.
 
-use super::{Purchase, Reservation, SneakerDrop, Timestamp, User, Visitor};
-use serde::{Deserialize, Serialize};
+use super::{Purchase, Reservation, SneakerDrop, Timestamp, User, Visitor, readable_elements::readable_elements};
+use serde::{Deserialize, Deserializer, Serialize};
 
-/// What the server sends over `/ws`. Counts are absolute and carry a version, so that a later event makes up for a lost
-/// one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-// In the browser client/json.rs reads `type` itself. For an internally tagged enum serde buffers the whole value first,
-// which compiles a second deserializer for every field.
-#[cfg_attr(feature = "ssr", serde(tag = "type"))]
+/// What the server sends over `/ws`: an object whose `type` names the event. Counts are absolute and carry a version, so
+/// that a later event makes up for a lost one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub enum ServerEvent {
     /// The first event of a connection, and what a connection receives instead of the events it was too slow for.
-    Snapshot {
-        /// By the database's clock.
-        now: Timestamp,
-        drops: Vec<SneakerDrop>,
-    },
+    Snapshot(DropsSnapshot),
     /// Sent every ten seconds unless another event was, so that a page can detect a dead connection.
-    Heartbeat {
-        /// By the database's clock.
-        now: Timestamp,
-    },
+    Heartbeat(Heartbeat),
     StockUpdated(StockUpdate),
-    PurchaseCompleted {
-        drop_id: i64,
-        /// The drop's available pairs.
-        new_stock: i32,
-        purchase_id: i64,
-        purchaser: User,
-        purchased_at: Timestamp,
-        /// The drop's first version that includes this purchase.
-        version: i64,
-    },
-    DropCreated {
-        drop: SneakerDrop,
-    },
+    PurchaseCompleted(PurchaseCompleted),
+    DropCreated(DropCreated),
     /// Sent to the holder's own connections only, when their reservation was granted, completed, expired or released.
-    Reservation {
-        reservation: Reservation,
-        /// Present when the reservation was completed.
-        purchase: Option<Purchase>,
-    },
+    Reservation(ReservationChange),
     /// Follows each snapshot: the state of the visitor to whom the connection belongs.
-    Visitor {
-        /// `None` for a connection without a session.
-        visitor: Option<Visitor>,
-    },
+    Visitor(VisitorState),
+}
+
+impl ServerEvent {
+    /// Reads the event of a `type`; `None` if this build does not know the type.
+    ///
+    /// serde's own reader of tagged enums copies the whole event into values of its own before it looks for the tag, and
+    /// a reader of those is compiled for every type in it.
+    pub fn read<'de, D: Deserializer<'de>>(event_type: &str, event: D) -> Result<Option<Self>, D::Error> {
+        Ok(Some(match event_type {
+            "snapshot" => Self::Snapshot(DropsSnapshot::deserialize(event)?),
+            "heartbeat" => Self::Heartbeat(Heartbeat::deserialize(event)?),
+            "stockUpdated" => Self::StockUpdated(StockUpdate::deserialize(event)?),
+            "purchaseCompleted" => Self::PurchaseCompleted(PurchaseCompleted::deserialize(event)?),
+            "dropCreated" => Self::DropCreated(DropCreated::deserialize(event)?),
+            "reservation" => Self::Reservation(ReservationChange::deserialize(event)?),
+            "visitor" => Self::Visitor(VisitorState::deserialize(event)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DropsSnapshot {
+    /// By the database's clock.
+    pub now: Timestamp,
+    #[serde(deserialize_with = "readable_elements")]
+    pub drops: Vec<SneakerDrop>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// By the database's clock.
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PurchaseCompleted {
+    pub drop_id: i64,
+    /// The drop's available pairs.
+    pub new_stock: i32,
+    pub purchase_id: i64,
+    pub purchaser: User,
+    pub purchased_at: Timestamp,
+    /// The drop's first version that includes this purchase.
+    pub version: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DropCreated {
+    pub drop: SneakerDrop,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReservationChange {
+    pub reservation: Reservation,
+    /// Present when the reservation was completed.
+    pub purchase: Option<Purchase>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VisitorState {
+    /// `None` for a connection without a session.
+    pub visitor: Option<Visitor>,
 }
 
 /// A drop's stock after the change that raised it to `version`.
@@ -61,6 +97,7 @@ pub struct StockUpdate {
     /// Pairs of the drop in active reservations.
     pub held: i32,
     /// Only the sizes that changed.
+    #[serde(deserialize_with = "readable_elements")]
     pub sizes: Vec<SizeLevel>,
     pub version: i64,
     /// Of the latest of the changes that this update covers.
@@ -103,6 +140,9 @@ pub enum Reason {
     Released,
     /// The drop was created.
     Created,
+    /// One that this build does not know. Never sent.
+    #[serde(other)]
+    Other,
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 
 pub mod error;
 pub mod event;
+mod readable_elements;
 mod timestamp;
 
 pub use timestamp::Timestamp;
 
 use chrono::{DateTime, Utc};
+use readable_elements::readable_elements;
 use serde::{Deserialize, Serialize};
 
 /// A limited edition that goes on sale at `starts_at`.
@@ -40,9 +42,11 @@ pub struct SneakerDrop {
     /// In active reservations.
     pub held_stock: i32,
     /// In display order.
+    #[serde(deserialize_with = "readable_elements")]
     pub sizes: Vec<Size>,
     /// Newest first. The server sends [`LATEST_PURCHASERS`]; a page keeps up to [`LISTED_PURCHASERS`] as it receives
     /// more.
+    #[serde(deserialize_with = "readable_elements")]
     pub latest_purchasers: Vec<Purchaser>,
 }
 
@@ -167,6 +171,9 @@ pub enum ReservationStatus {
     Expired,
     /// The holder released the pair.
     Cancelled,
+    /// One that this build does not know. Never sent.
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,8 +195,10 @@ pub struct Purchase {
 pub struct Visitor {
     pub user: User,
     /// The active ones.
+    #[serde(deserialize_with = "readable_elements")]
     pub reservations: Vec<Reservation>,
     /// Newest first, at most [`LISTED_PURCHASES`].
+    #[serde(deserialize_with = "readable_elements")]
     pub purchases: Vec<Purchase>,
 }
 
@@ -201,6 +210,7 @@ pub struct Snapshot {
     /// Scheme and host under which this visitor opened the site, for absolute links in the document's metadata.
     pub origin: String,
     /// Ordered by start.
+    #[serde(deserialize_with = "readable_elements")]
     pub drops: Vec<SneakerDrop>,
     /// `None` when signed out.
     pub visitor: Option<Visitor>,

@@ -7,7 +7,7 @@ use crate::{
     client::forms::FormPost,
     client::socket,
     client::store::Store,
-    domain::{Purchase, Reservation, ReservationStatus, error::DropError},
+    domain::{Reservation, ReservationStatus, error::DropError},
     rpc, text,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -26,9 +26,9 @@ pub struct Actions {
 /// The actions of one drop.
 #[derive(Clone, Copy)]
 pub struct DropActions {
-    pub reserve: FormPost,
-    pub purchase: FormPost,
-    pub release: FormPost,
+    pub reserve: FormPost<rpc::Reserve>,
+    pub purchase: FormPost<rpc::Purchase>,
+    pub release: FormPost<rpc::Release>,
     /// Set when an action is used. Its button is about to disappear, so the card then moves focus to the next one.
     pub should_move_focus: StoredValue<bool>,
     drop_id: i64,
@@ -67,9 +67,9 @@ impl Actions {
 impl DropActions {
     fn new(drop_id: i64, store: Store) -> Self {
         Self {
-            reserve: FormPost::new(rpc::Reserve::PATH),
-            purchase: FormPost::new(rpc::Purchase::PATH),
-            release: FormPost::new(rpc::Release::PATH),
+            reserve: FormPost::default(),
+            purchase: FormPost::default(),
+            release: FormPost::default(),
             should_move_focus: StoredValue::new(false),
             drop_id,
             store,
@@ -78,12 +78,12 @@ impl DropActions {
 
     /// Whether a request is pending; subscribes to it.
     pub fn is_busy(self) -> bool {
-        [self.reserve, self.purchase, self.release].iter().any(|action| action.pending.get())
+        [self.reserve.pending, self.purchase.pending, self.release.pending].iter().any(|pending| pending.get())
     }
 
     pub fn send_reserve(self, event: &SubmitEvent) {
         let store = self.store;
-        self.send(self.reserve, event, move |reservation: Reservation| {
+        self.send(self.reserve, event, move |reservation| {
             store.toasts.success(text::reservation_granted(&reservation));
             store.apply(reservation, None);
         });
@@ -91,7 +91,7 @@ impl DropActions {
 
     pub fn send_purchase(self, event: &SubmitEvent) {
         let store = self.store;
-        self.send(self.purchase, event, move |purchase: Purchase| {
+        self.send(self.purchase, event, move |purchase| {
             store.toasts.success(text::purchase_completed(&purchase));
             store.add_purchase(purchase);
         });
@@ -99,7 +99,7 @@ impl DropActions {
 
     pub fn send_release(self, event: &SubmitEvent) {
         let store = self.store;
-        self.send(self.release, event, move |reservation: Reservation| {
+        self.send(self.release, event, move |reservation| {
             if reservation.status == ReservationStatus::Cancelled {
                 store.toasts.success(text::RELEASED.into());
             }
@@ -107,7 +107,10 @@ impl DropActions {
         });
     }
 
-    fn send<T: DeserializeOwned>(self, action: FormPost, event: &SubmitEvent, on_success: impl FnOnce(T) + 'static) {
+    fn send<F>(self, action: FormPost<F>, event: &SubmitEvent, on_success: impl FnOnce(F::Output) + 'static)
+    where
+        F: ServerFn<Output: DeserializeOwned, Error = DropError> + 'static,
+    {
         self.should_move_focus.set_value(true);
         action.send(event, move |answer| match answer {
             Ok(answer) => on_success(answer),

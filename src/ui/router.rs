@@ -6,19 +6,30 @@
 
 use crate::text;
 use leptos::{ev, prelude::*};
+use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlAnchorElement, MouseEvent};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// `/`
     Dashboard,
-    /// `/drops/{id}`; the drop may not exist.
+    /// Of a drop that may not exist.
     Drop(i64),
-    /// `/purchases`
     Purchases,
     /// Any other address.
     NotFound,
+}
+
+impl fmt::Display for Page {
+    /// The page's path. That of [`Page::NotFound`] is any that no other page has.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dashboard => f.write_str("/"),
+            Self::Drop(id) => write!(f, "/drops/{id}"),
+            Self::Purchases => f.write_str("/purchases"),
+            Self::NotFound => f.write_str("/404"),
+        }
+    }
 }
 
 impl Page {
@@ -113,6 +124,9 @@ mod tests {
         assert_eq!(Page::at("/?__err=x"), Page::Dashboard);
         assert_eq!(Page::at("/drops/12?a=/purchases"), Page::Drop(12));
         assert_eq!(Page::at("/purchases"), Page::Purchases);
+        for page in [Page::Dashboard, Page::Drop(12), Page::Purchases, Page::NotFound] {
+            assert_eq!(Page::at(&page.to_string()), page);
+        }
         for unknown in ["", "/drops/", "/drops/x", "/drops/1/2", "/purchases/", "/nowhere"] {
             assert_eq!(Page::at(unknown), Page::NotFound, "{unknown}");
         }

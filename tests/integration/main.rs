@@ -24,6 +24,7 @@ mod sessions;
 mod sold_out;
 mod stock;
 mod users;
+mod wire_format;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,9 +7,10 @@ use super::{
     wait::{soon, until},
 };
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use sneakdrop::domain::{
     Purchase, Reservation, SneakerDrop, Visitor,
-    event::{Reason, ServerEvent, StockUpdate},
+    event::{DropCreated, DropsSnapshot, Reason, ReservationChange, ServerEvent, StockUpdate, VisitorState},
 };
 use std::collections::BTreeMap;
 use tokio::net::{TcpSocket, TcpStream};
@@ -55,9 +56,9 @@ impl Subscriber {
             // The server closes the connection at once if the database is too busy to read the visitor's reservations.
             let first = subscriber.next_message().await?.ok()?;
             let first = subscriber.apply(&first).expect("an event");
-            assert!(matches!(first, ServerEvent::Snapshot { .. }), "{first:?}");
+            assert!(matches!(first, ServerEvent::Snapshot(_)), "{first:?}");
             let second = subscriber.next().await;
-            assert!(matches!(second, ServerEvent::Visitor { .. }), "{second:?}");
+            assert!(matches!(second, ServerEvent::Visitor(_)), "{second:?}");
             Some(subscriber)
         })
         .await
@@ -86,18 +87,21 @@ impl Subscriber {
     /// before its snapshot is made, so that changes in between arrive twice.
     fn apply(&mut self, message: &Message) -> Option<ServerEvent> {
         let Message::Text(text) = message else { return None };
-        let event: ServerEvent = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let event: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let event_type = event["type"].as_str().expect("every event has a type").to_owned();
+        let event = ServerEvent::read(&event_type, event).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let event = event.expect("the type is known");
         self.events += 1;
         let is_in_snapshot =
             |drop_id: &i64, version: &i64| self.snapshot_versions.get(drop_id).is_some_and(|known| version <= known);
         match &event {
-            ServerEvent::Snapshot { drops, .. } => {
+            ServerEvent::Snapshot(DropsSnapshot { drops, .. }) => {
                 self.snapshots += 1;
                 self.drops = drops.iter().map(|drop| (drop.id, drop.clone())).collect();
                 self.snapshot_versions = drops.iter().map(|drop| (drop.id, drop.version)).collect();
             }
-            ServerEvent::DropCreated { drop } if is_in_snapshot(&drop.id, &drop.version) => return None,
-            ServerEvent::DropCreated { drop } => {
+            ServerEvent::DropCreated(DropCreated { drop }) if is_in_snapshot(&drop.id, &drop.version) => return None,
+            ServerEvent::DropCreated(DropCreated { drop }) => {
                 let known = self.drops.insert(drop.id, drop.clone());
                 assert!(known.is_none(), "{drop:?} was created twice");
             }
@@ -109,11 +113,11 @@ impl Subscriber {
                 }
                 update.apply_to(self.drops.get_mut(&update.drop_id).expect("a drop is sent before its updates"));
             }
-            ServerEvent::PurchaseCompleted { drop_id, version, .. } if is_in_snapshot(drop_id, version) => return None,
-            ServerEvent::PurchaseCompleted { drop_id, .. } => assert!(self.drops.contains_key(drop_id), "{event:?}"),
-            ServerEvent::Visitor { visitor } => self.visitor.clone_from(visitor),
-            ServerEvent::Reservation { .. } => {}
-            ServerEvent::Heartbeat { .. } => return None,
+            ServerEvent::PurchaseCompleted(bought) if is_in_snapshot(&bought.drop_id, &bought.version) => return None,
+            ServerEvent::PurchaseCompleted(bought) => assert!(self.drops.contains_key(&bought.drop_id), "{event:?}"),
+            ServerEvent::Visitor(VisitorState { visitor }) => self.visitor.clone_from(visitor),
+            ServerEvent::Reservation(_) => {}
+            ServerEvent::Heartbeat(_) => return None,
         }
         Some(event)
     }
@@ -128,7 +132,7 @@ impl Subscriber {
 
     pub(crate) async fn next_reservation(&mut self) -> (Reservation, Option<Purchase>) {
         loop {
-            if let ServerEvent::Reservation { reservation, purchase } = self.next().await {
+            if let ServerEvent::Reservation(ReservationChange { reservation, purchase }) = self.next().await {
                 return (reservation, purchase);
             }
         }

@@ -3,7 +3,7 @@
 use super::{change::StockChange, customers::Customers};
 use crate::domain::{
     LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Size, SneakerDrop, User, add_purchaser,
-    event::{Reason, ServerEvent, SizeLevel, StockUpdate},
+    event::{DropCreated, PurchaseCompleted, Reason, ServerEvent, SizeLevel, StockUpdate},
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -100,7 +100,7 @@ impl Entry {
         let reason = if is_new { Some(Reason::Created) } else { reason };
         let mut events = vec![];
         if is_new {
-            events.push(ServerEvent::DropCreated { drop: drop.clone() });
+            events.push(ServerEvent::DropCreated(DropCreated { drop: drop.clone() }));
         }
         if let Some(reason) = reason {
             let changed = drop.sizes.iter().filter(|size| is_new || changed_sizes.contains(&size.label));
@@ -116,14 +116,15 @@ impl Entry {
                 reason,
             }));
         }
-        events.extend(purchases.into_iter().rev().map(|purchase| ServerEvent::PurchaseCompleted {
+        let completed = purchases.into_iter().rev().map(|purchase| PurchaseCompleted {
             drop_id: drop.id,
             new_stock: drop.available_stock,
             purchase_id: purchase.purchase_id,
             purchaser: User { id: purchase.id, username: purchase.username },
             purchased_at: purchase.purchased_at,
             version: drop.version,
-        }));
+        });
+        events.extend(completed.map(ServerEvent::PurchaseCompleted));
         events
     }
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::{HashedStylesheet, Meta, MetaTags, Title};
+use std::sync::OnceLock;
 
 pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
     // `</script>` in a string would end the element; JSON allows the escape.
@@ -27,17 +28,56 @@ pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Opti
                 <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
                 <HashedStylesheet options=options.clone() id="sneakdrop" />
                 <AutoReload options=options.clone() />
-                <HydrationScripts options />
+                <LoadModule options nonce=nonce.clone() />
                 <Head first_paint=first_paint.clone() />
                 <MetaTags />
             </head>
             <body>
                 <App first_paint />
+                <p id=HYDRATION_FAILURE class="notice" role="status" hidden>
+                    {text::NOT_LIVE}
+                </p>
                 <script id=FIRST_PAINT r#type="application/json" nonce=nonce inner_html=data />
             </body>
         </html>
     }
 }
+
+/// Loads the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of hashes on each request.
+#[component]
+fn LoadModule(options: LeptosOptions, nonce: Option<String>) -> impl IntoView {
+    static FILES: OnceLock<(String, String)> = OnceLock::new();
+    let (script, wasm) = FILES.get_or_init(|| module_files(&options));
+    let load = format!("{}({script:?}, {wasm:?}, {HYDRATION_FAILURE:?})", include_str!("load_module.js").trim_end());
+    view! {
+        <link rel="modulepreload" href=script.as_str() />
+        <link rel="preload" href=wasm.as_str() r#as="fetch" r#type="application/wasm" crossorigin="" />
+        <script r#type="module" nonce=nonce inner_html=load />
+    }
+}
+
+/// The addresses of the module's JavaScript and WebAssembly. In a release their names contain the hashes that cargo-leptos
+/// writes to a file beside the server.
+fn module_files(options: &LeptosOptions) -> (String, String) {
+    let hashes = std::env::current_exe()
+        .ok()
+        .filter(|_| options.hash_files)
+        .and_then(|server| std::fs::read_to_string(server.with_file_name(&*options.hash_file)).ok());
+    let hash_of = |file: &str| {
+        let line = hashes
+            .iter()
+            .flat_map(|hashes| hashes.lines())
+            .find_map(|line| line.split_once(':').filter(|(name, _)| *name == file));
+        line.map(|(_, hash)| format!(".{}", hash.trim())).unwrap_or_default()
+    };
+    let file = |extension: &str| {
+        format!("/{}/{}{}.{extension}", options.site_pkg_dir, options.output_name, hash_of(extension))
+    };
+    (file("js"), file("wasm"))
+}
+
+/// The id of the element that [`LoadModule`] shows after a failure.
+const HYDRATION_FAILURE: &str = "hydration-failure";
 
 /// The page's title and description, and its link preview.
 #[component]

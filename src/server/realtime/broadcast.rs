@@ -2,7 +2,7 @@
 
 use super::{connection::Connection, encoded_events::EncodedEvents};
 use crate::{
-    domain::event::ServerEvent,
+    domain::event::{DropsSnapshot, ReservationChange, ServerEvent},
     server::{
         catalog::{Catalog, change::Notification},
         clock::DatabaseClock,
@@ -55,7 +55,7 @@ impl Broadcast {
                 cached.bytes.clone()
             }
             _ => {
-                let event = ServerEvent::Snapshot { now: now.into(), drops: catalog.drops() };
+                let event = ServerEvent::Snapshot(DropsSnapshot { now: now.into(), drops: catalog.drops() });
                 let bytes = EncodedEvents::of(&[event]).bytes;
                 *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
                 bytes
@@ -68,7 +68,8 @@ impl Broadcast {
         for notification in notifications {
             match notification {
                 Notification::Reservation { reservation, purchase } => {
-                    self.send_to(reservation.user_id, || ServerEvent::Reservation { reservation, purchase });
+                    let change = ReservationChange { reservation, purchase };
+                    self.send_to(change.reservation.user_id, || ServerEvent::Reservation(change));
                 }
                 Notification::UnknownOutcome { user_id } => self.resync_user(user_id),
             }

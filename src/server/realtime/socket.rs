@@ -8,7 +8,11 @@
 
 use super::{broadcast::Subscription, connection::Connection, encoded_events::EncodedEvents};
 use crate::{
-    domain::{User, error::DropError, event::ServerEvent},
+    domain::{
+        User,
+        error::DropError,
+        event::{Heartbeat, ServerEvent, VisitorState},
+    },
     server::{
         auth::{accounts, caller::Caller, origin::is_same_origin},
         state::AppState,
@@ -149,7 +153,7 @@ impl Socket {
                     self.connection.send_control(encode_frame(WireFrame::ping(Bytes::new())))?;
                     // Any other event shows the page as well that the connection works.
                     if !self.connection.take_has_sent() {
-                        let heartbeat = ServerEvent::Heartbeat { now: self.state.clock.now().into() };
+                        let heartbeat = ServerEvent::Heartbeat(Heartbeat { now: self.state.clock.now().into() });
                         self.connection.send_control(EncodedEvents::of(&[heartbeat]).bytes)?;
                     }
                 }
@@ -172,7 +176,7 @@ impl Socket {
             Some(user) => Some(Box::pin(accounts::visitor(&self.state.pool, user)).await.map_err(|_| Closed)?),
             None => None,
         };
-        let visitor = EncodedEvents::of(&[ServerEvent::Visitor { visitor }]);
+        let visitor = EncodedEvents::of(&[ServerEvent::Visitor(VisitorState { visitor })]);
         self.connection.resync(|| self.state.broadcast.snapshot(&self.state.catalog, self.state.clock.now()), visitor);
         Ok(())
     }

@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{
     client::clock::milliseconds_until,
-    client::forms::FormPost,
     client::store::Store,
     domain::{Purchase, Reservation, SneakerDrop},
     text,
     ui::actions::{Actions, DropActions},
     ui::card_state::CardState,
+    ui::router::Page,
 };
 use leptos::{
     either::{Either, EitherOf7},
@@ -57,7 +57,7 @@ pub fn DropCard(
     } else {
         Either::Right(view! {
             <h3 id=name_id.clone()>
-                <a href=format!("/drops/{id}")>{name}</a>
+                <a href=Page::Drop(id).to_string()>{name}</a>
             </h3>
         })
     };
@@ -181,9 +181,9 @@ impl Card {
 
     fn reserve_form(self, class: &'static str, label: &'static str) -> impl IntoView {
         let actions = self.actions;
-        let FormPost { path, pending } = actions.reserve;
+        let pending = actions.reserve.pending;
         view! {
-            <form method="post" action=path on:submit=move |event| actions.send_reserve(&event)>
+            <form method="post" action=actions.reserve.path() on:submit=move |event| actions.send_reserve(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <SizeChoice drop=self.drop />
                 <button type="submit" class=class disabled=move || pending.get()>
@@ -204,13 +204,13 @@ impl Card {
                     <span>{text::RESERVED_FOR_YOU}</span>
                 </p>
             </div>
-            <form method="post" action=actions.purchase.path on:submit=move |event| actions.send_purchase(&event)>
+            <form method="post" action=actions.purchase.path() on:submit=move |event| actions.send_purchase(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <button type="submit" class="primary" disabled=move || actions.is_busy()>
                     {move || if actions.purchase.pending.get() { text::COMPLETING } else { text::COMPLETE_PURCHASE }}
                 </button>
             </form>
-            <form method="post" action=actions.release.path on:submit=move |event| actions.send_release(&event)>
+            <form method="post" action=actions.release.path() on:submit=move |event| actions.send_release(&event)>
                 <input type="hidden" name="drop_id" value=self.id />
                 <button type="submit" class="quiet" disabled=move || actions.is_busy()>
                     {text::GIVE_IT_BACK}
@@ -227,7 +227,7 @@ impl Card {
                 <span>{text::purchased(&purchase)}</span>
                 {size.map(|size| view! { <strong>{size}</strong> })}
             </p>
-            <a href="/purchases" class="secondary">
+            <a href=Page::Purchases.to_string() class="secondary">
                 {text::VIEW_PURCHASE}
             </a>
             {may_reserve.then(|| self.reserve_form("quiet", text::RESERVE_ANOTHER))}

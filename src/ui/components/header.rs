@@ -13,7 +13,7 @@ use crate::{
     rpc, text,
     ui::router::{Page, Route},
 };
-use leptos::{either::Either, prelude::*, server_fn::ServerFn};
+use leptos::{either::Either, prelude::*};
 
 #[component]
 pub fn Header() -> impl IntoView {
@@ -21,14 +21,14 @@ pub fn Header() -> impl IntoView {
     let current = move |page| move || (route.page.get() == page).then_some("page");
     view! {
         <header class="site">
-            <a href="/" class="brand" aria-current=current(Page::Dashboard)>
+            <a href=Page::Dashboard.to_string() class="brand" aria-current=current(Page::Dashboard)>
                 {text::BRAND}
             </a>
             <nav aria-label=text::PLACES>
-                <a href="/" aria-current=current(Page::Dashboard)>
+                <a href=Page::Dashboard.to_string() aria-current=current(Page::Dashboard)>
                     {text::DROPS}
                 </a>
-                <a href="/purchases" aria-current=current(Page::Purchases)>
+                <a href=Page::Purchases.to_string() aria-current=current(Page::Purchases)>
                     {text::MY_PURCHASES}
                 </a>
             </nav>
@@ -47,7 +47,7 @@ pub fn Header() -> impl IntoView {
 fn VisitorBadge() -> impl IntoView {
     let store = expect_context::<Store>();
     let toasts = expect_context::<Toasts>();
-    let sign_out = FormPost::new(rpc::SignOut::PATH);
+    let sign_out = FormPost::<rpc::SignOut>::default();
     let on_answer = move |answer: Result<(), DropError>| match answer {
         Ok(()) => socket::change_visitor(store, None),
         Err(error) => toasts.error(error.to_string()),
@@ -55,7 +55,7 @@ fn VisitorBadge() -> impl IntoView {
     move || match store.user.get() {
         Some(user) => Either::Left(view! {
             <bdi class="username">{user.username}</bdi>
-            <form method="post" action=sign_out.path on:submit=move |event| sign_out.send(&event, on_answer)>
+            <form method="post" action=sign_out.path() on:submit=move |event| sign_out.send(&event, on_answer)>
                 <button type="submit" class="quiet">
                     {text::SIGN_OUT}
                 </button>

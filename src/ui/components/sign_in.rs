@@ -8,7 +8,7 @@ use crate::{
     domain::{Visitor, error::DropError},
     rpc, text,
 };
-use leptos::{prelude::*, server_fn::ServerFn};
+use leptos::prelude::*;
 
 /// The dialog's id, to which the `popovertarget` of its buttons refers.
 const DIALOG_ID: &str = "sign-in";
@@ -40,7 +40,7 @@ pub fn SignInDialog() -> impl IntoView {
 #[component]
 fn SignInForm() -> impl IntoView {
     let store = expect_context::<Store>();
-    let sign_in = FormPost::new(rpc::SignIn::PATH);
+    let sign_in = FormPost::<rpc::SignIn>::default();
     let error = RwSignal::new(None);
     let on_answer = move |answer: Result<Visitor, DropError>| {
         error.set(answer.as_ref().err().map(ToString::to_string));
@@ -52,7 +52,7 @@ fn SignInForm() -> impl IntoView {
         store.user.with(Option::is_none).then(|| {
             view! {
                 <dialog id=DIALOG_ID popover="auto" class="dialog" aria-labelledby="sign-in-title">
-                    <form method="post" action=sign_in.path on:submit=move |event| sign_in.send(&event, on_answer)>
+                    <form method="post" action=sign_in.path() on:submit=move |event| sign_in.send(&event, on_answer)>
                         <h2 id="sign-in-title">{text::SIGN_IN}</h2>
                         <p class="quiet">{text::SIGN_IN_HINT}</p>
                         <label for="username">{text::USERNAME}</label>

@@ -8,7 +8,7 @@ use crate::{
     rpc, text,
     ui::components::{drop_card::DropCard, loaded::Loaded, purchasers::PurchaserRow},
 };
-use leptos::{either::Either, prelude::*, server_fn::ServerFn, task::spawn_local};
+use leptos::{either::Either, prelude::*, task::spawn_local};
 use web_sys::UrlSearchParams;
 
 #[component]
@@ -39,7 +39,7 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
             spawn_local(async move {
                 let Ok(drop_id) = UrlSearchParams::new_with_str(&format!("drop_id={id}")) else { return };
                 // On an error the list keeps what is known: at least the purchasers on a card.
-                if let Ok(purchasers) = post(rpc::Purchasers::PATH, &drop_id).await {
+                if let Ok(purchasers) = post::<rpc::Purchasers>(&drop_id).await {
                     store.add_purchasers(id, purchasers);
                 }
             });

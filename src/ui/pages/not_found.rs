@@ -1,6 +1,6 @@
 //! The page for unknown addresses and drops that do not exist.
 
-use crate::text;
+use crate::{text, ui::router::Page};
 use leptos::prelude::*;
 
 #[component]
@@ -9,7 +9,7 @@ pub fn NotFound() -> impl IntoView {
         <section class="not-found">
             <h1>{text::NOT_FOUND}</h1>
             <p>{text::NOT_FOUND_HINT}</p>
-            <a href="/" class="secondary">
+            <a href=Page::Dashboard.to_string() class="secondary">
                 {text::TO_THE_DROPS}
             </a>
         </section>

@@ -5,6 +5,7 @@ use crate::{
     domain::{ONE_SIZE, Purchase},
     text,
     ui::components::{loaded::Loaded, sign_in::SignInButton},
+    ui::router::Page,
 };
 use leptos::{either::Either, prelude::*};
 
@@ -37,7 +38,7 @@ fn Orders() -> impl IntoView {
     let no_purchases = || {
         view! {
             <p class="empty">{text::NO_PURCHASES}</p>
-            <a href="/" class="secondary">
+            <a href=Page::Dashboard.to_string() class="secondary">
                 {text::TO_THE_DROPS}
             </a>
         }
@@ -63,7 +64,7 @@ fn Order(purchase: Purchase) -> impl IntoView {
             {image_url.map(|url| view! { <img src=url alt="" width="800" height="500" loading="lazy" /> })}
             <div>
                 <h2>
-                    <a href=format!("/drops/{}", purchase.drop_id)>{name}</a>
+                    <a href=Page::Drop(purchase.drop_id).to_string()>{name}</a>
                 </h2>
                 <p>{size} " " {text::price(purchase.price_cents)}</p>
                 <p class="quiet">{text::order_number(&purchase)} " · " {text::date(purchase.created_at)}</p>
