@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 import pg from "pg";
 
-const BINARY = fileURLToPath(new URL("../../target/release/sneakdrop", import.meta.url));
+const TARGET = fileURLToPath(new URL("../../target", import.meta.url));
 const ADMIN_TOKEN = "end-to-end-admin-token";
 
 /** The body of `POST /api/drops`. */
@@ -46,9 +46,11 @@ export class Shop {
   async start(): Promise<void> {
     const database = new URL(process.env.DATABASE_URL!);
     database.pathname = `/${this.database}`;
-    this.process = spawn(BINARY, {
+    this.process = spawn(`${TARGET}/release/sneakdrop`, {
       env: {
         ...process.env,
+        LEPTOS_SITE_ROOT: `${TARGET}/site`,
+        LEPTOS_HASH_FILES: "true",
         DATABASE_URL: database.href,
         PORT: String(this.port),
         RESERVATION_TTL_SECONDS: String(this.ttlSeconds),

@@ -27,10 +27,7 @@ impl Config {
     /// Reads the environment, completed by a `.env` file where there is one, and the command line: `--seed`, and
     /// `--plain` for the benchmark.
     pub fn from_env() -> Result<Self, ConfigError> {
-        match dotenvy::dotenv() {
-            Err(error) if !error.not_found() => return Err(ConfigError(format!(".env: {error}"))),
-            _ => {}
-        }
+        let database = load_dotenv()?;
         let (mut seed, mut strategy) = (false, Strategy::Batched);
         for argument in env::args().skip(1) {
             match argument.as_str() {
@@ -40,7 +37,7 @@ impl Config {
             }
         }
         Ok(Self {
-            database: database_from_env()?,
+            database: database.options()?,
             listen: SocketAddr::new(
                 parsed("LISTEN_HOST", "127.0.0.1", "an IP address")?,
                 parsed("PORT", "3000", "a port number from 0 to 65535")?,
@@ -68,6 +65,32 @@ impl Config {
     }
 }
 
+/// Names the settings that are not set and have no default but what `script/server` brings.
+pub fn missing() -> Result<Vec<&'static str>, ConfigError> {
+    let database = load_dotenv()?;
+    let mut missing = vec![];
+    if matches!(database, DatabaseSetting::Missing) {
+        missing.push("DATABASE_URL");
+    }
+    for name in ["ADMIN_TOKEN", "SESSION_KEY"] {
+        if variable(name)?.is_none() {
+            missing.push(name);
+        }
+    }
+    Ok(missing)
+}
+
+/// Completes the environment by a `.env` file where there is one.
+fn load_dotenv() -> Result<DatabaseSetting, ConfigError> {
+    // What the environment says precedes the file, also where it says it in other variables.
+    let environment = DatabaseSetting::read()?;
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => Err(ConfigError(format!(".env: {error}"))),
+        _ if matches!(environment, DatabaseSetting::Missing) => DatabaseSetting::read(),
+        _ => Ok(environment),
+    }
+}
+
 /// Why the process does not start, in one line.
 #[derive(Debug)]
 pub struct ConfigError(String);
@@ -80,26 +103,48 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// `DATABASE_URL`, or the five `DB_…` variables.
-fn database_from_env() -> Result<PgConnectOptions, ConfigError> {
-    if let Some(url) = variable("DATABASE_URL")? {
-        return PgConnectOptions::from_str(&url)
-            .map_err(|error| ConfigError(format!("DATABASE_URL is not a PostgreSQL address: {error}")));
+/// How the database is named.
+enum DatabaseSetting {
+    /// By `DATABASE_URL`.
+    Url(String),
+    /// By the five `DB_…` variables.
+    Parts,
+    Missing,
+}
+
+impl DatabaseSetting {
+    fn read() -> Result<Self, ConfigError> {
+        if let Some(url) = variable("DATABASE_URL")? {
+            return Ok(Self::Url(url));
+        }
+        for name in ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"] {
+            if variable(name)?.is_some() {
+                return Ok(Self::Parts);
+            }
+        }
+        Ok(Self::Missing)
     }
-    let (Some(name), Some(user)) = (variable("DB_NAME")?, variable("DB_USER")?) else {
-        return Err(ConfigError(
-            "DATABASE_URL is not set, and neither are DB_NAME and DB_USER; script/server brings a database".into(),
-        ));
-    };
-    let options = PgConnectOptions::new_without_pgpass()
-        .host(&variable("DB_HOST")?.unwrap_or_else(|| "127.0.0.1".into()))
-        .port(parsed("DB_PORT", "5432", "a port number")?)
-        .database(&name)
-        .username(&user);
-    Ok(match variable("DB_PASSWORD")? {
-        Some(password) => options.password(&password),
-        None => options,
-    })
+
+    fn options(self) -> Result<PgConnectOptions, ConfigError> {
+        if let Self::Url(url) = self {
+            return PgConnectOptions::from_str(&url)
+                .map_err(|error| ConfigError(format!("DATABASE_URL is not a PostgreSQL address: {error}")));
+        }
+        let (Some(name), Some(user)) = (variable("DB_NAME")?, variable("DB_USER")?) else {
+            return Err(ConfigError(
+                "DATABASE_URL is not set, and neither are DB_NAME and DB_USER; script/server brings a database".into(),
+            ));
+        };
+        let options = PgConnectOptions::new_without_pgpass()
+            .host(&variable("DB_HOST")?.unwrap_or_else(|| "127.0.0.1".into()))
+            .port(parsed("DB_PORT", "5432", "a port number")?)
+            .database(&name)
+            .username(&user);
+        Ok(match variable("DB_PASSWORD")? {
+            Some(password) => options.password(&password),
+            None => options,
+        })
+    }
 }
 
 /// An empty variable counts as unset, as compose files and shells make them.

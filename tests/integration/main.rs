@@ -2,6 +2,7 @@
 //! database of its own.
 
 mod batching;
+mod configuration;
 mod constraints;
 mod crashes;
 mod database_faults;
