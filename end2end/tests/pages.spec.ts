@@ -90,3 +90,14 @@ for (const [device, viewport] of Object.entries({
     expect((await volt.boundingBox())?.width).toBe(before?.width);
   });
 }
+
+test("names are shown as they are written", async ({ page, shop }) => {
+  for (const name of ['x</title><meta http-equiv=refresh content="0;url=/purchases">', "AT&copy", "</script><b>", "&lt;"]) {
+    const drop = await shop.createDrop({ name });
+    await open(page, `/drops/${drop}`);
+    await expect(page).toHaveTitle(`${name} · Sneakdrop`);
+    await expect(page.getByRole("heading", { name, exact: true })).toBeVisible();
+    expect(await page.locator('meta[property="og:title"]').getAttribute("content")).toBe(name);
+    expect(new URL(page.url()).pathname).toBe(`/drops/${drop}`);
+  }
+});

@@ -54,7 +54,7 @@ async fn drops_at_the_limits_are_created(db: PgPool) {
         json!({ "totalStock": null, "sizes": sizes }),
         json!({ "limitPerUser": 1_000_000 }),
         json!({ "imageUrl": format!("/{}", "a".repeat(2_047)) }),
-        json!({ "startsAt": "0001-01-01T00:00:00Z", "endsAt": "9999-12-31T23:59:59.999999Z" }),
+        json!({ "startsAt": "2000-01-01T00:00:00Z", "endsAt": "9999-12-31T23:59:59.999999Z" }),
     ] {
         node.create_drop(new_drop(&changes)).await;
     }
@@ -119,6 +119,19 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
         for time in [json!("tomorrow"), json!("2100-01-01"), json!(4_102_444_800_i64), json!("")] {
             invalid.push((field, json!({ field: time })));
         }
+        for unreadable in [
+            // In UTC it is another year.
+            "9999-12-31T23:59:59-05:00",
+            "9999-12-31T23:59:59.5-00:01",
+            "0000-01-01T00:00:00+01:00",
+            "0001-01-01T00:00:00Z",
+            "1999-12-31T23:59:59.999Z",
+            "2000-01-01T00:59:59+01:00",
+            "2100-06-30T23:59:60Z",
+            "2100-06-30T18:59:60.5-05:00",
+        ] {
+            invalid.push((field, json!({ field: unreadable })));
+        }
     }
     let invalid_integers = [json!(1.5), json!("5"), json!(true), json!(1e30), json!(u64::MAX), json!([1]), json!(-1)];
     for (field, canonical, min, max) in [
@@ -134,6 +147,24 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
         }
     }
     invalid
+}
+
+#[sqlx::test]
+async fn incomplete_time_is_refused_with_what_is_missing(db: PgPool) {
+    let node = Node::start(&db).await;
+    for (time, missing) in [
+        ("2100-01-01T18:00:00", "a time zone"),
+        ("2100-01-01T18:00:00.5", "a time zone"),
+        ("2100-01-01T18:00Z", "seconds"),
+        ("2100-01-01T18:00+01:00", "seconds"),
+        ("2100-01-01T18:00", "seconds and a time zone"),
+    ] {
+        let answer = node.post("/api/drops", ADMIN_TOKEN, new_drop(&json!({ "startsAt": time }))).await;
+        let answer = answer.expect_error(400, "invalid_field");
+        let error = answer.json["error"].as_str().expect("text");
+        assert!(error.starts_with(&format!("startsAt must have {missing}, such as")), "{time}: {error}");
+    }
+    node.stop_and_assert_invariants().await;
 }
 
 #[sqlx::test]

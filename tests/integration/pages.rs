@@ -1,7 +1,8 @@
 //! The rendered pages and the headers of every answer.
 
-use crate::support::{Node, send};
+use crate::support::{Node, id_of, new_drop, send};
 use reqwest::Method;
+use serde_json::json;
 use sqlx::PgPool;
 
 #[sqlx::test]
@@ -54,6 +55,32 @@ async fn missing_pages_are_not_found(db: PgPool) {
     for path in ["/nothing", "/drops/77", "/drops/x", "/rpc", "/../Cargo.toml", "/%2e%2e/Cargo.toml"] {
         let answer = node.get(path).await.expect_status(404);
         assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn names_are_escaped_wherever_they_stand(db: PgPool) {
+    let node = Node::start(&db).await;
+    for name in [
+        "x</title><meta http-equiv=refresh content=\"0;url=https://example.com\">",
+        "x</script><script>alert(1)</script>",
+        "AT&copy",
+        "\"><img src=x onerror=alert(1)>",
+        "'--><!--<b>&lt;",
+    ] {
+        let drop_id = id_of(&node.create_drop(new_drop(&json!({ "name": name }))).await);
+        for path in ["/".into(), format!("/drops/{drop_id}")] {
+            let page = node.get(&path).await.expect_status(200).text;
+            // JSON in a script is no markup.
+            let markup = page.split("id=\"first-paint\"").next().unwrap_or_default();
+            assert!(!markup.contains(name), "{path}: {name}");
+        }
+        let page = node.get(&format!("/drops/{drop_id}")).await.text;
+        let escaped = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        assert!(page.contains(&format!("<title>{escaped} ")), "{page}");
+        let in_attribute = escaped.replace('"', "&quot;");
+        assert!(page.contains(&format!("property=\"og:title\" content=\"{in_attribute}\"")), "{page}");
     }
     node.stop_and_assert_invariants().await;
 }

@@ -6,8 +6,7 @@ use crate::{
     ui::app::{App, FIRST_PAINT, FirstPaint},
     ui::router::Page,
 };
-use leptos::{either::EitherOf3, prelude::*};
-use leptos_meta::{HashedStylesheet, Meta, MetaTags, Title};
+use leptos::{either::EitherOf3, html, prelude::*};
 use std::sync::OnceLock;
 
 pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
@@ -26,11 +25,9 @@ pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Opti
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
                 <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
-                <HashedStylesheet options=options.clone() id="sneakdrop" />
                 <AutoReload options=options.clone() />
-                <LoadModule options nonce=nonce.clone() />
+                <Package options nonce=nonce.clone() />
                 <Head first_paint=first_paint.clone() />
-                <MetaTags />
             </head>
             <body>
                 <App first_paint />
@@ -43,22 +40,24 @@ pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Opti
     }
 }
 
-/// Loads the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of hashes on each request.
+/// Loads the style sheet and the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of
+/// hashes on each request.
 #[component]
-fn LoadModule(options: LeptosOptions, nonce: Option<String>) -> impl IntoView {
-    static FILES: OnceLock<(String, String)> = OnceLock::new();
-    let (script, wasm) = FILES.get_or_init(|| module_files(&options));
+fn Package(options: LeptosOptions, nonce: Option<String>) -> impl IntoView {
+    static FILES: OnceLock<[String; 3]> = OnceLock::new();
+    let [style_sheet, script, wasm] = FILES.get_or_init(|| package_files(&options));
     let load = format!("{}({script:?}, {wasm:?}, {HYDRATION_FAILURE:?})", include_str!("load_module.js").trim_end());
     view! {
+        <link rel="stylesheet" href=style_sheet.as_str() />
         <link rel="modulepreload" href=script.as_str() />
         <link rel="preload" href=wasm.as_str() r#as="fetch" r#type="application/wasm" crossorigin="" />
         <script r#type="module" nonce=nonce inner_html=load />
     }
 }
 
-/// The addresses of the module's JavaScript and WebAssembly. In a release their names contain the hashes that cargo-leptos
-/// writes to a file beside the server.
-fn module_files(options: &LeptosOptions) -> (String, String) {
+/// The addresses of the style sheet, and of the module's JavaScript and WebAssembly. In a release their names contain the
+/// hashes that cargo-leptos writes to a file beside the server.
+fn package_files(options: &LeptosOptions) -> [String; 3] {
     let hashes = std::env::current_exe()
         .ok()
         .filter(|_| options.hash_files)
@@ -70,13 +69,12 @@ fn module_files(options: &LeptosOptions) -> (String, String) {
             .find_map(|line| line.split_once(':').filter(|(name, _)| *name == file));
         line.map(|(_, hash)| format!(".{}", hash.trim())).unwrap_or_default()
     };
-    let file = |extension: &str| {
-        format!("/{}/{}{}.{extension}", options.site_pkg_dir, options.output_name, hash_of(extension))
-    };
-    (file("js"), file("wasm"))
+    let file =
+        |extension| format!("/{}/{}{}.{extension}", options.site_pkg_dir, options.output_name, hash_of(extension));
+    ["css", "js", "wasm"].map(file)
 }
 
-/// The id of the element that [`LoadModule`] shows after a failure.
+/// The id of the element that [`Package`] shows after a failure.
 const HYDRATION_FAILURE: &str = "hydration-failure";
 
 /// The page's title and description, and its link preview.
@@ -89,13 +87,13 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
     let title = page.title(drop.as_ref().map(|drop| &*drop.name));
     let about = match (page, drop) {
         (Page::Dashboard | Page::Purchases, _) => {
-            EitherOf3::A(view! { <Meta name="description" content=text::DESCRIPTION /> })
+            EitherOf3::A(view! { <meta name="description" content=text::DESCRIPTION /> })
         }
         (_, Some(drop)) => EitherOf3::B(view! { <About drop origin /> }),
         _ => EitherOf3::C(()),
     };
     view! {
-        <Title text=title />
+        <title>{title}</title>
         {about}
     }
 }
@@ -107,15 +105,20 @@ fn About(drop: SneakerDrop, origin: String) -> impl IntoView {
     let url = format!("{origin}/drops/{id}");
     let share_image = share_image(&origin, image_url.as_deref());
     view! {
-        <Meta name="description" content=description.clone() />
-        <Meta property="og:type" content="product" />
-        <Meta property="og:site_name" content=text::BRAND />
-        <Meta property="og:title" content=name />
-        <Meta property="og:description" content=description />
-        <Meta property="og:url" content=url />
-        <Meta property="og:image" content=share_image />
-        <Meta name="twitter:card" content="summary_large_image" />
+        <meta name="description" content=description.clone() />
+        {property("og:type", "product".into())}
+        {property("og:site_name", text::BRAND.into())}
+        {property("og:title", name)}
+        {property("og:description", description)}
+        {property("og:url", url)}
+        {property("og:image", share_image)}
+        <meta name="twitter:card" content="summary_large_image" />
     }
+}
+
+/// A `<meta>` of the Open Graph protocol, whose attribute HTML does not know.
+fn property(name: &'static str, content: String) -> impl IntoView {
+    html::meta().attr("property", name).content(content)
 }
 
 /// The picture for link previews. Pictures of this site have a PNG beside the SVG, as previews don't show SVG.

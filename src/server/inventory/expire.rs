@@ -14,9 +14,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// is locked is skipped, as the transaction that holds the lock expires what is due.
 pub(crate) async fn expire(inventory: &Inventory) -> Result<Option<DateTime<Utc>>, DropError> {
     for drop_id in due_drops(inventory).await?.due {
-        // An error in one drop must not keep the others from expiring.
-        if let Err(error) = expire_drop(inventory, drop_id).await {
-            tracing::warn!(%error, drop_id, "due reservations wait for the next run of the expiry job");
+        // Neither an error nor a panic in one drop may keep the others from expiring.
+        match tokio::spawn(expire_drop(inventory.clone(), drop_id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, drop_id, "due reservations wait for the next run of the expiry job");
+            }
+            Err(panic) => tracing::error!(%panic, drop_id, "expiring reservations panicked"),
         }
     }
     Ok(due_drops(inventory).await?.next)
@@ -49,7 +53,7 @@ async fn due_drops(inventory: &Inventory) -> Result<DueDrops, DropError> {
     })
 }
 
-async fn expire_drop(inventory: &Inventory, drop_id: i64) -> Result<(), DropError> {
+async fn expire_drop(inventory: Inventory, drop_id: i64) -> Result<(), DropError> {
     if let Some(drop) = LockedDrop::enter(&inventory.pool, drop_id, &[], LockMode::SkipLocked).await? {
         inventory.publish(drop.commit(inventory.reservation_ttl).await?, vec![]);
     }

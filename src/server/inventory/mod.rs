@@ -32,6 +32,8 @@ pub(crate) use command::{Granted, Purchased, Released};
 pub(crate) use create::{create, insert};
 pub(crate) use expire::expire;
 pub use handle::Inventory;
-pub(crate) use new_drop::{Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleWindow};
+pub(crate) use new_drop::{
+    Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow,
+};
 pub use statements::PREPARED;
 pub(crate) use submit::{Target, purchase, release, reserve};

@@ -6,7 +6,7 @@ use crate::{
     domain::{ONE_SIZE, error::DropError},
     server::{invisible::is_invisible, whole_number::WholeNumber},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use serde::Deserialize;
 use serde_json::Number;
 use std::collections::HashSet;
@@ -119,6 +119,40 @@ impl From<ImageUrl> for String {
     }
 }
 
+/// A time at which a sale starts or ends, in the years that every reader of a timestamp understands.
+#[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct SaleTime(DateTime<Utc>);
+
+impl TryFrom<String> for SaleTime {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| what_is_missing(&text))?.to_utc();
+        // chrono reads a leap second as a nanosecond beyond the last; PostgreSQL has none.
+        if time.nanosecond() >= 1_000_000_000 {
+            Err("must not be a leap second")
+        } else if !(2000..=9999).contains(&time.year()) {
+            Err("must be in the years 2000 to 9999 in UTC")
+        } else {
+            Ok(Self(time))
+        }
+    }
+}
+
+fn what_is_missing(time: &str) -> &'static str {
+    let is = |format| NaiveDateTime::parse_from_str(time, format).is_ok();
+    if is("%Y-%m-%dT%H:%M:%S%.f") {
+        "must have a time zone, such as Z for UTC or +01:00"
+    } else if is("%Y-%m-%dT%H:%M%#z") || is("%Y-%m-%dT%H:%MZ") {
+        "must have seconds, such as 2030-01-31T18:00:00Z"
+    } else if is("%Y-%m-%dT%H:%M") {
+        "must have seconds and a time zone, such as 2030-01-31T18:00:00Z"
+    } else {
+        "must be a time such as 2030-01-31T18:00:00Z"
+    }
+}
+
 /// From when to when a drop sells.
 pub(crate) struct SaleWindow {
     /// `None` is now.
@@ -134,13 +168,13 @@ impl SaleWindow {
 
     /// An error is about the end.
     pub(crate) fn new(
-        starts_at: Option<DateTime<Utc>>,
-        ends_at: Option<DateTime<Utc>>,
+        starts_at: Option<SaleTime>,
+        ends_at: Option<SaleTime>,
         now: DateTime<Utc>,
     ) -> Result<Self, &'static str> {
         match ends_at {
-            Some(ends_at) if ends_at <= starts_at.unwrap_or(now) => Err("must be after the start"),
-            _ => Ok(Self { starts_at, ends_at }),
+            Some(ends_at) if ends_at <= starts_at.unwrap_or(SaleTime(now)) => Err("must be after the start"),
+            _ => Ok(Self { starts_at: starts_at.map(|time| time.0), ends_at: ends_at.map(|time| time.0) }),
         }
     }
 }

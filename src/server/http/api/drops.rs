@@ -5,7 +5,9 @@ use crate::{
     domain::{SneakerDrop, error::DropError},
     server::{
         auth::caller::Caller,
-        inventory::{self, Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleWindow},
+        inventory::{
+            self, Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow,
+        },
         state::AppState,
     },
 };
@@ -57,36 +59,23 @@ struct CreateDropRequest {
     #[serde(rename = "limit_per_user")]
     limit_per_user_snake: Option<Pairs>,
     /// Without one the drop starts now.
-    starts_at: Option<Time>,
+    starts_at: Option<SaleTime>,
     #[serde(rename = "starts_at")]
-    starts_at_snake: Option<Time>,
-    start_time: Option<Time>,
+    starts_at_snake: Option<SaleTime>,
+    start_time: Option<SaleTime>,
     #[serde(rename = "start_time")]
-    start_time_snake: Option<Time>,
-    ends_at: Option<Time>,
+    start_time_snake: Option<SaleTime>,
+    ends_at: Option<SaleTime>,
     #[serde(rename = "ends_at")]
-    ends_at_snake: Option<Time>,
-    end_time: Option<Time>,
+    ends_at_snake: Option<SaleTime>,
+    end_time: Option<SaleTime>,
     #[serde(rename = "end_time")]
-    end_time_snake: Option<Time>,
+    end_time_snake: Option<SaleTime>,
     /// Either this or `sizes`.
     total_stock: Option<Pairs>,
     #[serde(rename = "total_stock")]
     total_stock_snake: Option<Pairs>,
     sizes: Option<Vec<NewSize>>,
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Time(DateTime<Utc>);
-
-impl TryFrom<String> for Time {
-    type Error = &'static str;
-
-    fn try_from(time: String) -> Result<Self, Self::Error> {
-        let time = DateTime::parse_from_rfc3339(&time).map_err(|_| "must be a time such as 2030-01-31T18:00:00Z")?;
-        Ok(Self(time.to_utc()))
-    }
 }
 
 impl CreateDropRequest {
@@ -111,13 +100,12 @@ impl CreateDropRequest {
             ("end_time", self.end_time_snake),
         ])?;
         let total_stock = one_of([("totalStock", self.total_stock), ("total_stock", self.total_stock_snake)])?;
-        let time = |time: Option<Time>| time.map(|Time(time)| time);
         Ok(NewDrop {
             name: self.name,
             price: required(price)?,
             image_url: image_url.1,
             limit_per_user: limit.1,
-            sale: SaleWindow::new(time(starts_at.1), time(ends_at.1), now)
+            sale: SaleWindow::new(starts_at.1, ends_at.1, now)
                 .map_err(|expected| DropError::invalid(ends_at.0, expected))?,
             sizes: match (total_stock, self.sizes) {
                 (total_stock, None) => NewSizes::one(required(total_stock)?),
