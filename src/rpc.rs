@@ -8,14 +8,17 @@ use leptos::prelude::*;
 /// Claims a username for this browser, or signs in with one that this browser has claimed before.
 #[server(prefix = "/rpc", endpoint = "sign_in")]
 pub async fn sign_in(username: String) -> Result<Visitor, DropError> {
-    use crate::server::{auth::accounts, http::context};
+    use crate::server::{
+        auth::accounts::{self, Proof},
+        http::context,
+    };
     let request = context::request()?;
-    let account = accounts::get_or_create(&request.state, &request.caller, &username).await?;
+    let account = accounts::get_or_create(&request.state, &request.caller, &username, Proof::Cookie).await?;
     if !account.is_claimed_by_caller {
         return Err(DropError::UsernameTaken);
     }
-    let visitor = accounts::visitor(&request.state.pool, account.user).await?;
-    request.set_cookies(request.caller.sign_in_cookies(&request.state, &visitor.user));
+    let visitor = accounts::visitor(&request.state.pool, account.identity).await?.ok_or(DropError::Unavailable)?;
+    request.set_cookies(request.caller.sign_in_cookies(&request.state, account.identity));
     Ok(visitor)
 }
 
@@ -36,8 +39,8 @@ pub async fn reserve(
 ) -> Result<Reservation, DropError> {
     use crate::server::{http::context, inventory};
     let request = context::request()?;
-    let user_id = request.caller.require_user()?.id;
-    Ok(inventory::reserve(&request.state.inventory, user_id, drop_id, size).await?.reservation)
+    let user = request.caller.require_identity()?;
+    Ok(inventory::reserve(&request.state.inventory, user, drop_id, size).await?.reservation)
 }
 
 /// Purchases the pair that the visitor holds.
@@ -45,8 +48,8 @@ pub async fn reserve(
 pub async fn purchase(drop_id: i64) -> Result<domain::Purchase, DropError> {
     use crate::server::{http::context, inventory};
     let request = context::request()?;
-    let user_id = request.caller.require_user()?.id;
-    Ok(inventory::purchase(&request.state.inventory, user_id, inventory::Target::Drop(drop_id)).await?.purchase)
+    let user = request.caller.require_identity()?;
+    Ok(inventory::purchase(&request.state.inventory, user, inventory::Target::Drop(drop_id)).await?.purchase)
 }
 
 /// Releases the pair that the visitor holds; returns its reservation.
@@ -54,8 +57,8 @@ pub async fn purchase(drop_id: i64) -> Result<domain::Purchase, DropError> {
 pub async fn release(drop_id: i64) -> Result<Reservation, DropError> {
     use crate::server::{http::context, inventory};
     let request = context::request()?;
-    let user_id = request.caller.require_user()?.id;
-    Ok(inventory::release(&request.state.inventory, user_id, drop_id).await?.reservation)
+    let user = request.caller.require_identity()?;
+    Ok(inventory::release(&request.state.inventory, user, drop_id).await?.reservation)
 }
 
 /// The newest purchasers of a drop, at most [`LISTED_PURCHASERS`](domain::LISTED_PURCHASERS), for its own page.

@@ -41,6 +41,9 @@ pub const OFFLINE: &str = "Offline";
 pub const SIGN_IN: &str = "Sign in";
 /// Under the dialog's title.
 pub const SIGN_IN_HINT: &str = "Pick a name. It stays with this browser, and no other can take it.";
+/// After signing in, if the browser did not keep it.
+pub const COOKIES_NEEDED: &str =
+    "This browser did not keep your sign-in. Allow cookies for this site, then sign in again.";
 pub const USERNAME: &str = "Username";
 pub const USERNAME_RULE: &str = "Username must be 1 to 32 characters that can be seen.";
 /// Submits the dialog's form.
@@ -235,6 +238,7 @@ fn error_sentence(error: &DropError) -> String {
         DropError::NotFound(Missing::Path) => "There is nothing at this address.".into(),
         DropError::MethodNotAllowed => "This address does not take that method.".into(),
         DropError::UsernameTaken => "That name is taken. Choose another, or use the browser that claimed it.".into(),
+        DropError::TooManyNames => "This browser has as many names as it can keep. Use one of them.".into(),
         DropError::SoldOut => "The last pair just went. Another may come back.".into(),
         DropError::NotStarted { starts_at } => format!("This drop opens at {}.", date(*starts_at)),
         DropError::Ended => "This drop has ended.".into(),

@@ -1,12 +1,14 @@
 //! The database of a measurement: created fresh, filled by SQL, and removed afterwards.
 
-use sneakdrop::{
-    domain::User,
-    server::auth::session::{SessionKey, token},
+use chrono::Utc;
+use sneakdrop::server::{
+    auth::session::{SessionKey, token},
+    identity::Identity,
 };
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
+    types::Uuid,
 };
 use std::{env, str::FromStr};
 
@@ -46,18 +48,20 @@ impl Database {
 
     /// Creates `count` users.
     pub(crate) async fn create_buyers(&self, count: i32) -> Vec<Buyer> {
-        let users: Vec<(i64, String)> = sqlx::query_as(
-            "insert into users (username, username_key)
-             select name, name from (select 'buyer' || n as name from generate_series(1, $1) n) names
-             returning id, username",
+        let users: Vec<(i64, Uuid)> = sqlx::query_as(
+            "insert into users (username, username_key, username_skeletons, username_scripts)
+             select name, name, '{}', '' from (select 'buyer' || n as name from generate_series(1, $1) n) names
+             returning id, public_id",
         )
         .bind(count)
         .fetch_all(&self.pool)
         .await
         .expect("users are created");
         let key = SessionKey::load(SESSION_KEY.as_bytes(), &self.pool).await.expect("the database has a secret");
-        let buyer =
-            |(id, username)| Buyer { id, authorization: format!("Bearer {}", token(&key, &User { id, username })) };
+        let buyer = |(id, public_id)| {
+            let token = token(&key, Identity { id, public_id }, Utc::now());
+            Buyer { id, authorization: format!("Bearer {token}") }
+        };
         users.into_iter().map(buyer).collect()
     }
 

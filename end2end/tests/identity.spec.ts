@@ -1,4 +1,4 @@
-import { card, expect, open, signIn, test } from "./shop";
+import { card, expect, open, signIn, signInWithoutCookies, test, toast } from "./shop";
 
 test("a browser keeps its username across a reload and can sign in again after signing out", async ({ page, shop }) => {
   await shop.createDrop({ name: "Volt Runner" });
@@ -97,4 +97,40 @@ test("signing in, reserving and purchasing work from the keyboard, and focus is 
   await expect(ridge.getByRole("button", { name: "Complete purchase" })).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(ridge.getByRole("link", { name: "View purchase" })).toBeFocused();
+});
+
+test("a browser that keeps no cookies is told so, and the name stays free", async ({ page, newVisitor }) => {
+  await open(page);
+  await signInWithoutCookies(page, "zoe");
+  await expect(toast(page, "Allow cookies for this site")).toBeVisible();
+  await expect(page.getByRole("banner").getByRole("button", { name: "Sign in" })).toBeVisible();
+  const other = await (await newVisitor()).newPage();
+  await open(other);
+  await signIn(other, "zoe");
+});
+
+test("what other scripts store in the browser does not reconnect a tab", async ({ context }) => {
+  const [first, second] = [await context.newPage(), await context.newPage()];
+  let sockets = 0;
+  first.on("websocket", () => sockets++);
+  await open(first);
+  await open(second);
+  await second.evaluate(() => {
+    localStorage.setItem("another.script", "1");
+    localStorage.setItem("sneakdrop", "1");
+    localStorage.removeItem("another.script");
+    localStorage.clear();
+  });
+  await signIn(second, "nina");
+  await expect(first.getByRole("banner").getByText("nina")).toBeVisible();
+  expect(sockets).toBe(2);
+});
+
+test("the sign-in field takes exactly the names that are allowed", async ({ page }) => {
+  await open(page);
+  await page.getByRole("banner").getByRole("button", { name: "Sign in" }).click();
+  await page.getByLabel("Username").pressSequentially("🦊".repeat(20));
+  await expect(page.getByLabel("Username")).toHaveValue("🦊".repeat(16));
+  await page.getByRole("button", { name: "Enter the drop" }).click();
+  await expect(page.getByRole("banner").getByText("🦊".repeat(16))).toBeVisible();
 });

@@ -1,4 +1,4 @@
-import { test as base, expect, type BrowserContext, type Locator, type Page } from "@playwright/test";
+import { test as base, expect, request, type BrowserContext, type Locator, type Page } from "@playwright/test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -220,6 +220,20 @@ export async function signIn(page: Page, username: string): Promise<void> {
   await dialog.getByLabel("Username").fill(username);
   await dialog.getByRole("button", { name: "Enter the drop" }).click();
   await expect(page.getByRole("banner").getByText(username, { exact: true })).toBeVisible();
+}
+
+/** Signs in as a browser that keeps no cookies. */
+export async function signInWithoutCookies(page: Page, username: string): Promise<void> {
+  const elsewhere = await request.newContext();
+  await page.route("**/rpc/sign_in", async (route) => {
+    const response = await elsewhere.fetch(route.request(), { maxRedirects: 0 });
+    const { "set-cookie": _, ...headers } = response.headers();
+    await route.fulfill({ response, headers });
+  });
+  await page.getByRole("banner").getByRole("button", { name: "Sign in" }).click();
+  const dialog = page.getByRole("dialog", { name: "Sign in" });
+  await dialog.getByLabel("Username").fill(username);
+  await dialog.getByRole("button", { name: "Enter the drop" }).click();
 }
 
 export function card(page: Page, name: string): Locator {

@@ -1,5 +1,5 @@
 import { type BrowserContext } from "@playwright/test";
-import { card, expect, open, signIn, test } from "./shop";
+import { card, expect, open, signIn, signInWithoutCookies, test } from "./shop";
 
 // Plain forms that the server answers with a page.
 for (const [condition, javaScriptEnabled] of Object.entries({
@@ -34,6 +34,12 @@ for (const [condition, javaScriptEnabled] of Object.entries({
       await expect(page.getByRole("listitem").filter({ hasText: "Volt Runner" })).toBeVisible();
       await page.getByRole("button", { name: "Sign out" }).click();
       await expect(page.getByText("Sign in to see what you bought.")).toBeVisible();
+    });
+
+    test("a browser that keeps no cookies is told so", async ({ page }) => {
+      await page.goto("/");
+      await signInWithoutCookies(page, "zoe");
+      await expect(page.getByText("Allow cookies for this site")).toBeVisible();
     });
 
     test("the next page shows why a form was refused, and a success clears it", async ({ page, shop }) => {

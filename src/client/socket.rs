@@ -26,7 +26,11 @@ pub fn start(store: Store) {
         window_event_listener(ev::online, |_| reconnect()),
         window_event_listener(ev::offline, |_| reconnect()),
         // Another tab of this browser signed in or out.
-        window_event_listener(ev::storage, |_| reconnect()),
+        window_event_listener(ev::storage, |event| {
+            if event.key().as_deref() == Some(VISITOR_CHANGED) {
+                reconnect();
+            }
+        }),
     ];
     on_cleanup(move || listeners.into_iter().for_each(WindowListenerHandle::remove));
     spawn_local(stay_connected(store));
@@ -35,7 +39,7 @@ pub fn start(store: Store) {
 /// Applies a sign-in or sign-out: a connection belongs to the visitor who opened it, so this tab and the browser's
 /// other tabs open new ones.
 pub fn change_visitor(store: Store, visitor: Option<Visitor>) {
-    store.set_visitor(visitor);
+    store.change_visitor(visitor);
     reconnect();
     if let Ok(Some(storage)) = window().local_storage() {
         // A failure is ignored: without storage the other tabs show the change after their next reconnect.

@@ -35,6 +35,8 @@ pub struct Store {
     /// Why the page was rendered without a snapshot; `None` once there is one.
     pub failure: RwSignal<Option<DropError>>,
     pub toasts: Toasts,
+    /// Set after signing in, until the server says who it takes the visitor for.
+    has_just_signed_in: StoredValue<bool>,
     /// Ids of reservations that are no longer active, so that an answer that arrives late does not restore one.
     ended_reservations: StoredValue<Vec<i64>>,
 }
@@ -63,6 +65,7 @@ impl Store {
             resyncs: RwSignal::new(0),
             drops: RwSignal::default(),
             failure: RwSignal::new(None),
+            has_just_signed_in: StoredValue::default(),
             ended_reservations: StoredValue::default(),
             toasts,
         };
@@ -112,6 +115,12 @@ impl Store {
         self.notify_expired(&reservations);
         self.reservations.set(reservations);
         self.purchases.set(purchases);
+    }
+
+    /// Applies a sign-in or sign-out of this page. Whether the browser kept its cookie shows when the page connects again.
+    pub(crate) fn change_visitor(self, visitor: Option<Visitor>) {
+        self.has_just_signed_in.set_value(visitor.is_some());
+        self.set_visitor(visitor);
     }
 
     /// Applies the new state of a reservation, from an answer or an event, with its purchase if it was completed.
@@ -193,7 +202,13 @@ impl Store {
             }
             ServerEvent::DropCreated(DropCreated { drop }) => self.set_drops(&[drop]),
             ServerEvent::Reservation(ReservationChange { reservation, purchase }) => self.apply(reservation, purchase),
-            ServerEvent::Visitor(VisitorState { visitor }) => self.set_visitor(visitor),
+            ServerEvent::Visitor(VisitorState { visitor }) => {
+                if visitor.is_none() && self.has_just_signed_in.get_value() {
+                    self.toasts.error(text::COOKIES_NEEDED.into());
+                }
+                self.has_just_signed_in.set_value(false);
+                self.set_visitor(visitor);
+            }
         }
     }
 

@@ -35,8 +35,10 @@ pub enum DropError {
     NotFound(Missing),
     /// 405.
     MethodNotAllowed,
-    /// 409: another browser claimed the username.
+    /// 409: another browser claimed the username, or one that looks the same.
     UsernameTaken,
+    /// 409: the browser has claimed as many usernames as it can keep.
+    TooManyNames,
     /// 409: no pair of the drop, or of the requested size, is available.
     SoldOut,
     /// 409.
@@ -98,6 +100,7 @@ impl DropError {
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed => 405,
             Self::UsernameTaken
+            | Self::TooManyNames
             | Self::SoldOut
             | Self::NotStarted { .. }
             | Self::Ended
@@ -124,6 +127,7 @@ impl DropError {
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UsernameTaken => "username_taken",
+            Self::TooManyNames => "too_many_names",
             Self::SoldOut => "sold_out",
             Self::NotStarted { .. } => "not_started",
             Self::Ended => "ended",

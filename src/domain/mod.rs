@@ -95,6 +95,9 @@ pub const LISTED_PURCHASERS: usize = 20;
 /// How many purchases are listed on a visitor's own page.
 pub const LISTED_PURCHASES: i64 = 200;
 
+/// The longest username, counted as browsers count what is typed into a field: in UTF-16 code units.
+pub const USERNAME_MAX_LENGTH: usize = 32;
+
 /// The label of the only size of a drop that was created without sizes.
 pub const ONE_SIZE: &str = "One size";
 
@@ -120,7 +123,7 @@ pub struct Size {
 pub struct User {
     /// Positive.
     pub id: i64,
-    /// 1 to 32 characters; unique regardless of case.
+    /// 1 to [`USERNAME_MAX_LENGTH`] characters; unique regardless of case.
     pub username: String,
 }
 

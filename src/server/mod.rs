@@ -6,13 +6,14 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub(crate) mod http;
+pub mod identity;
 pub mod inventory;
-mod invisible;
 pub mod jobs;
 mod realtime;
 mod router;
 mod seed;
 pub mod state;
+mod visible_text;
 mod whole_number;
 
 use axum::serve::ListenerExt;

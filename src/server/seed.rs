@@ -1,7 +1,10 @@
 //! Sample users and drops for a new shop.
 
 use super::{
-    auth::{accounts, caller::Caller},
+    auth::{
+        accounts::{self, Proof},
+        caller::Caller,
+    },
     database::{error::fault, guard::PoolGuard},
     inventory::{self, NewDrop, NewSize, SaleWindow},
     state::AppState,
@@ -23,7 +26,7 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
         return Ok(());
     }
     for username in ["ada", "linus", "grace"] {
-        accounts::get_or_create(state, &Caller::default(), username).await?;
+        accounts::get_or_create(state, &Caller::default(), username, Proof::Token).await?;
     }
     for sample in &SAMPLES {
         let sizes = sample.sizes.iter();

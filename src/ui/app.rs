@@ -29,6 +29,13 @@ pub struct FirstPaint {
     pub snapshot: Result<Snapshot, DropError>,
 }
 
+impl FirstPaint {
+    /// Whether somebody is signed in.
+    pub fn has_visitor(&self) -> bool {
+        self.snapshot.as_ref().is_ok_and(|snapshot| snapshot.visitor.is_some())
+    }
+}
+
 /// The id of the element that contains the page's [`FirstPaint`] as JSON.
 pub const FIRST_PAINT: &str = "first-paint";
 

@@ -1,8 +1,9 @@
 //! The server functions under `/rpc`, called by WebAssembly and by plain forms.
 
-use crate::support::{Answer, Browser, Node, id_of, new_drop};
+use crate::support::{Answer, Browser, Node, id_of, new_drop, send};
+use chrono::{DateTime, Utc};
 use leptos::server_fn::error::ServerFnUrlError;
-use reqwest::Url;
+use reqwest::{Method, Url, header};
 use serde_json::json;
 use sneakdrop::domain::error::{DropError, Missing};
 use sqlx::PgPool;
@@ -65,7 +66,9 @@ async fn plain_form_redirects_to_its_page_with_the_error(db: PgPool) {
     let location = |answer: Answer| answer.expect_status(302).header("location").to_owned();
     for (function, form) in [("sign_in", "username=alice"), ("reserve", &*drop), ("release", &*drop)] {
         // Leptos removes its parameters from the query and leaves the question mark.
-        assert_eq!(location(alice.submit(function, form, &page).await).trim_end_matches('?'), page);
+        let expected = if function == "sign_in" { format!("{page}?signed-in") } else { page.clone() };
+        let location = location(alice.submit(function, form, &page).await);
+        assert_eq!(location.trim_end_matches(['?', '=']), expected);
     }
     node.reserve(&bob, drop_id).await.expect_status(201);
     // An error replaces that of an earlier request in the URL.
@@ -103,6 +106,55 @@ async fn plain_form_never_redirects_to_another_host(db: PgPool) {
             let answer = browser.submit("sign_in", form, referer).await.expect_status(302);
             let location = answer.header("location");
             assert!(location == home || location.starts_with(&format!("{home}?")), "{referer}: {location}");
+        }
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn link_cannot_make_a_page_say_something(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(1).await;
+    let starts_at = "2031-05-06T07:08:09Z".parse::<DateTime<Utc>>().expect("a time").into();
+    for (error, text) in [
+        (DropError::NotStarted { starts_at }, "May 2031"),
+        (DropError::LimitReached { limit: 77 }, "77 pairs"),
+        (DropError::TooManyNames, "as many names"),
+    ] {
+        let error = ServerFnUrlError::new("/rpc/reserve", error).to_url("http://x").expect("a URL");
+        let path = format!("/drops/{drop_id}?{}", error.query().expect("a query"));
+        let page = async |referer: Option<String>| {
+            let request = node.request(Method::GET, &path);
+            let request =
+                referer.into_iter().fold(request, |request, referer| request.header(header::REFERER, referer));
+            send(request).await.expect_status(200).text.to_lowercase()
+        };
+        let text = text.to_lowercase();
+        let notice = async |referer| page(referer).await.contains(&text);
+        assert!(notice(Some(node.url("/drops/1"))).await, "{text}");
+        for referer in [None, Some("https://evil.test/".into()), Some(format!("{}.evil.test/", node.url("")))] {
+            assert!(!notice(referer.clone()).await, "{text}: {referer:?}");
+        }
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn sign_in_without_cookies_says_that_they_are_needed(db: PgPool) {
+    let node = Node::start(&db).await;
+    let says_so = |page: Answer| page.expect_status(200).text.contains("Allow cookies");
+    let page = node.url("/");
+    for keeps_cookies in [false, true] {
+        let browser = Browser::new(&node);
+        let redirect = browser.submit("sign_in", "username=alice", &page).await.expect_status(302);
+        let path = redirect.header("location").strip_prefix(node.url("").as_str()).expect("this site").to_owned();
+        if keeps_cookies {
+            let clean = browser.get(&path).await.expect_status(303);
+            assert_eq!(clean.header("location"), "/");
+        } else {
+            let request = node.request(Method::GET, &path);
+            assert!(says_so(send(request.header(header::REFERER, &page)).await));
+            assert!(!says_so(node.get(&path).await), "anyone can make such a link");
         }
     }
     node.stop_and_assert_invariants().await;

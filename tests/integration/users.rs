@@ -1,6 +1,6 @@
 //! Accounts and their usernames.
 
-use crate::support::{ADMIN_TOKEN, Answer, Api, Node, concurrently, query_number, send, until};
+use crate::support::{ADMIN_TOKEN, Answer, Api, Node, concurrently, id_of, new_drop, query_number, send, until};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -26,6 +26,10 @@ async fn username_is_one_account_in_any_case_or_composition(db: PgPool) {
         json!("a\0b"),
         json!("\u{200b}"),
         json!("evil\u{202e}ecila"),
+        json!("\u{1d173}"),
+        json!("\u{1bca0}\u{1bca3}"),
+        json!("\u{200d}\u{fe0f}"),
+        json!("🦊".repeat(17)),
         json!(5),
         json!(["alice"]),
         json!({}),
@@ -76,4 +80,75 @@ async fn only_the_claimer_gets_the_session_of_an_account(db: PgPool) {
 /// Requests an account without credentials.
 async fn get_or_create_user(api: &Api, body: Value) -> Answer {
     send(api.request(Method::POST, "/api/users/get-or-create").json(&body)).await
+}
+
+#[sqlx::test]
+async fn every_name_that_can_be_seen_is_allowed(db: PgPool) {
+    let node = Node::start(&db).await;
+    let names = ["I ❤️ kicks", "🤷‍♀️", "1️⃣", "🇯🇵", "👨‍👩‍👧‍👦 club", "نامه\u{200c}ها", "葛\u{e0100}城", "क्\u{200d}ष", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"];
+    for name in names {
+        assert_eq!(node.sign_in(name).await.username, name);
+        let drop = node.create_drop(new_drop(&json!({ "name": name }))).await;
+        assert_eq!(drop["name"], name);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn names_that_look_the_same_are_one_account_or_refused(db: PgPool) {
+    let node = Node::start(&db).await;
+    for (name, same) in [
+        ("straße", "STRASSE"),
+        ("ǰon", "J̌ON"),
+        ("ΟΔΟΣ", "οδος"),
+        ("ﬁona", "FIONA"),
+        ("love ❤️", "love ❤"),
+        ("x\u{200d}", "X"),
+    ] {
+        let id = node.sign_in(name).await.id;
+        let answer = get_or_create_user(&node, json!({ "username": same })).await.expect_status(200);
+        assert_eq!((id_of(&answer.json["user"]), &answer.json["token"]), (id, &Value::Null), "{same}");
+    }
+    for (name, invisible) in [
+        ("bob", "bob\u{1d173}"),
+        ("bob", "bob\u{1d17a}"),
+        ("bob", "\u{1bca0}bob"),
+        ("bob", "b\u{1bca3}ob"),
+        ("bob", "bob\u{2800}"),
+    ] {
+        get_or_create_user(&node, json!({ "username": name })).await.expect_status(200);
+        get_or_create_user(&node, json!({ "username": invisible })).await.expect_error(400, "invalid_field");
+    }
+    // Of another script.
+    for (name, lookalike) in [("alice", "аlice"), ("scope", "ѕсоре"), ("HELLO", "Ηello"), ("Вова", "BoBa")] {
+        node.sign_in(name).await;
+        get_or_create_user(&node, json!({ "username": lookalike })).await.expect_error(409, "username_taken");
+    }
+    // Within a script.
+    for name in ["1l", "ll", "Il", "modern", "modem", "0k", "Ok"] {
+        node.sign_in(name).await;
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+/// An earlier release knew fewer names to be the same.
+#[sqlx::test]
+async fn users_of_an_earlier_release_are_completed(db: PgPool) {
+    let earlier = r"insert into users (username, username_key) values
+                    ('Straße', 'straße'), ('alice', 'alice'), (E'\u01F0on', E'\u01F0on'), (E'J\u030CON', E'j\u030Con')";
+    sqlx::query(earlier).execute(&db).await.expect("the names are unique");
+    let node = Node::start(&db).await;
+    let uncompleted = "select count(*) from users where username_skeletons is null";
+    until("the users are completed", async || (query_number(&db, uncompleted).await == 0).then_some(())).await;
+    let user_id = async |name: &str| {
+        let answer = get_or_create_user(&node, json!({ "username": name })).await.expect_status(200);
+        assert_eq!(answer.json["token"], Value::Null, "{name}");
+        id_of(&answer.json["user"])
+    };
+    assert_eq!((user_id("STRASSE").await, user_id("Alice").await), (1, 2));
+    // Who had the name first could not be told; both keep their account.
+    assert_eq!(user_id("J\u{30c}ON").await, 3);
+    get_or_create_user(&node, json!({ "username": "аlice" })).await.expect_error(409, "username_taken");
+    assert_eq!(query_number(&db, "select count(*) from users").await, 4);
+    node.stop_and_assert_invariants().await;
 }

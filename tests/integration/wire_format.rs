@@ -104,6 +104,7 @@ fn errors() -> Vec<DropError> {
         DropError::NotFound(Missing::Path),
         DropError::MethodNotAllowed,
         DropError::UsernameTaken,
+        DropError::TooManyNames,
         DropError::SoldOut,
         DropError::NotStarted { starts_at: now() },
         DropError::Ended,
@@ -122,7 +123,8 @@ fn errors() -> Vec<DropError> {
         match error {
             DropError::Invalid { .. } | DropError::MalformedBody(_) | DropError::BodyTooLarge => {}
             DropError::WrongContentType | DropError::Unauthorized | DropError::Forbidden | DropError::NotFound(_) => {}
-            DropError::MethodNotAllowed | DropError::UsernameTaken | DropError::SoldOut | DropError::Ended => {}
+            DropError::MethodNotAllowed | DropError::UsernameTaken | DropError::TooManyNames => {}
+            DropError::SoldOut | DropError::Ended => {}
             DropError::NotStarted { .. } | DropError::LimitReached { .. } | DropError::NoActiveReservation => {}
             DropError::ReservationExpired | DropError::SizeRequired { .. } | DropError::UnknownSize { .. } => {}
             DropError::Unavailable | DropError::Unknown | DropError::Internal | DropError::Unreachable => {}

@@ -27,6 +27,10 @@ impl<'a> Browser<'a> {
         send(request.header(header::REFERER, page_url)).await
     }
 
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.http.get(self.api.url(path))).await
+    }
+
     fn request(&self, function: &str, form: &str) -> RequestBuilder {
         let request = self.http.post(self.api.url(&format!("/rpc/{function}")));
         request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.to_owned())

@@ -28,7 +28,7 @@ pub(crate) use gate::Gate;
 pub(crate) use invariants::assert_invariants;
 pub(crate) use locks::{lock_drop, transactions_waiting_for_a_lock, until_a_transaction_waits_for_a_lock};
 pub(crate) use node::{Node, Settings};
-pub(crate) use people::{Person, SESSION_KEY, create_people, session_token};
+pub(crate) use people::{Person, SESSION_KEY, create_people, identity_of, session_token};
 pub(crate) use proxy::{Proxy, ProxyMode};
 pub(crate) use reservations::{expire_now, insert_expired_reservations, status_of, until_nothing_is_held};
 pub(crate) use server_process::ServerProcess;

@@ -1,10 +1,11 @@
 //! Users and their sessions.
 
-use sneakdrop::{
-    domain::User,
-    server::auth::session::{self, SessionKey},
+use chrono::{DateTime, Utc};
+use sneakdrop::server::{
+    auth::session::{self, SessionKey},
+    identity::Identity,
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, types::Uuid};
 
 pub(crate) const SESSION_KEY: &str = "a session key for tests, longer than 32 characters";
 
@@ -19,10 +20,10 @@ pub(crate) struct Person {
 
 /// Inserts users with one statement, which is faster than signing them in.
 pub(crate) async fn create_people(db: &PgPool, count: i32) -> Vec<Person> {
-    let created: Vec<(i64, String)> = sqlx::query_as(
+    let created: Vec<(i64, Uuid, String)> = sqlx::query_as(
         "insert into users (username, username_key)
          select name, name from (select 'guest' || nextval('users_id_seq') as name from generate_series(1, $1)) names
-         returning id, username",
+         returning id, public_id, username",
     )
     .bind(count)
     .fetch_all(db)
@@ -31,15 +32,25 @@ pub(crate) async fn create_people(db: &PgPool, count: i32) -> Vec<Person> {
     let key = SessionKey::load(SESSION_KEY.as_bytes(), db).await.expect("the database has a session secret");
     created
         .into_iter()
-        .map(|(id, username)| {
-            let token = session::token(&key, &User { id, username: username.clone() });
+        .map(|(id, public_id, username)| {
+            let token = session::token(&key, Identity { id, public_id }, Utc::now());
             Person { id, username, token }
         })
         .collect()
 }
 
-/// The session token of any user, signed with any configured key.
-pub(crate) async fn session_token(db: &PgPool, configured_key: &str, user_id: i64, username: &str) -> String {
+pub(crate) async fn identity_of(db: &PgPool, user_id: i64) -> Identity {
+    let public_id = sqlx::query_scalar("select public_id from users where id = $1").bind(user_id).fetch_one(db).await;
+    Identity { id: user_id, public_id: public_id.expect("the user exists") }
+}
+
+/// The session token of any identity, signed with any configured key.
+pub(crate) async fn session_token(
+    db: &PgPool,
+    configured_key: &str,
+    identity: Identity,
+    made_at: DateTime<Utc>,
+) -> String {
     let key = SessionKey::load(configured_key.as_bytes(), db).await.expect("the database has a session secret");
-    session::token(&key, &User { id: user_id, username: username.to_owned() })
+    session::token(&key, identity, made_at)
 }

@@ -1,6 +1,6 @@
-//! Usernames, and what a user holds and owns.
+//! Accounts: claiming a username, and what a user holds and owns.
 
-use super::caller::Caller;
+use super::{caller::Caller, username::Username};
 use crate::{
     domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor, error::DropError},
     server::{
@@ -9,125 +9,248 @@ use crate::{
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
-        invisible::is_invisible,
+        identity::Identity,
         state::AppState,
     },
 };
-use unicode_normalization::UnicodeNormalization;
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 pub(crate) struct Account {
     pub(crate) user: User,
+    pub(crate) identity: Identity,
     /// Whether the caller may act as this user: they claimed the username just now or earlier.
     pub(crate) is_claimed_by_caller: bool,
 }
 
-/// Finds the user with this name, or claims the name for the caller.
-pub(crate) async fn get_or_create(state: &AppState, caller: &Caller, username: &str) -> Result<Account, DropError> {
-    let Username { shown: username, key } = username.try_into()?;
-    let created = sqlx::query_as!(
-        User,
-        "insert into users (username, username_key) values ($1, $2)
-         on conflict on constraint users_username_key_unique do nothing
-         returning id, username",
-        username,
-        key
-    );
-    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
-    if let Some(user) = with_timeout(created.fetch_optional(&mut *connection)).await? {
-        connection.put_back();
-        return Ok(Account { user, is_claimed_by_caller: true });
-    }
-    let user = sqlx::query_as!(User, "select id, username from users where username_key = $1", key);
-    let user = with_timeout(user.fetch_one(&mut *connection)).await?;
-    connection.put_back();
-    let is_claimed_by_caller = caller.has_claimed(&user);
-    Ok(Account { user, is_claimed_by_caller })
+/// How a caller that claims a name keeps the proof.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// In a cookie, which a browser may refuse to keep.
+    Cookie,
+    /// In the answer, which the caller has.
+    Token,
 }
 
-pub(crate) async fn exists(pool: &Pool, user_id: i64) -> Result<bool, DropError> {
-    let found = sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user_id);
+/// Finds the user with this name, or claims the name for the caller.
+pub(crate) async fn get_or_create(
+    state: &AppState,
+    caller: &Caller,
+    username: &str,
+    proof: Proof,
+) -> Result<Account, DropError> {
+    let username = Username::try_from(username)?;
+    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+    let account = with_timeout(find_or_claim(&mut connection, caller, &username, proof)).await?;
+    connection.put_back();
+    account
+}
+
+async fn find_or_claim(
+    connection: &mut PoolGuard,
+    caller: &Caller,
+    username: &Username,
+    proof: Proof,
+) -> Result<Result<Account, DropError>, sqlx::Error> {
+    if let Some(known) = find(connection, username).await? {
+        return Ok(Ok(claim_again(connection, caller, known, proof).await?));
+    }
+    if !caller.can_claim_more() {
+        return Ok(Err(DropError::TooManyNames));
+    }
+    let claimed = sqlx::query!(
+        "insert into users (username, username_key, username_skeletons, username_scripts, is_confirmed)
+         values ($1, $2, $3, $4, $5)
+         on conflict on constraint users_username_key_unique do nothing
+         returning id, public_id",
+        username.shown,
+        username.key,
+        &username.skeletons,
+        username.scripts,
+        proof == Proof::Token
+    );
+    let Some(row) = claimed.fetch_optional(&mut **connection).await? else {
+        // Somebody else claimed it since.
+        let known = find(connection, username).await?.ok_or(sqlx::Error::RowNotFound)?;
+        return Ok(Ok(claim_again(connection, caller, known, proof).await?));
+    };
+    // After the insert, so that of two lookalikes that are claimed at the same time at least one sees the other.
+    let has_lookalike = sqlx::query_scalar!(
+        r#"select exists (
+               select from users
+               where username_skeletons && $1 and username_scripts <> '' and $2 <> ''
+                   -- Within one script this would make `1`, `l` and `I` one.
+                   and (username_scripts <> $2 or $2 like '% %') and id <> $3
+           ) as "exists!""#,
+        &username.skeletons,
+        username.scripts,
+        row.id
+    );
+    if has_lookalike.fetch_one(&mut **connection).await? {
+        sqlx::query!("delete from users where id = $1", row.id).execute(&mut **connection).await?;
+        return Ok(Err(DropError::UsernameTaken));
+    }
+    Ok(Ok(Account {
+        user: User { id: row.id, username: username.shown.clone() },
+        identity: Identity { id: row.id, public_id: row.public_id },
+        is_claimed_by_caller: true,
+    }))
+}
+
+struct KnownUser {
+    id: i64,
+    username: String,
+    public_id: Uuid,
+    is_confirmed: bool,
+}
+
+async fn find(connection: &mut PgConnection, username: &Username) -> Result<Option<KnownUser>, sqlx::Error> {
+    let user = sqlx::query_as!(
+        KnownUser,
+        "select id, username, public_id, is_confirmed from users where username_key = $1",
+        username.key
+    );
+    user.fetch_optional(connection).await
+}
+
+/// The account of a name that is claimed already. A claim that the browser could not keep is made again.
+async fn claim_again(
+    connection: &mut PoolGuard,
+    caller: &Caller,
+    known: KnownUser,
+    proof: Proof,
+) -> Result<Account, sqlx::Error> {
+    let KnownUser { id, username, mut public_id, is_confirmed } = known;
+    let mut is_claimed_by_caller = caller.has_claimed(Identity { id, public_id });
+    if !is_claimed_by_caller && !is_confirmed && caller.can_claim_more() {
+        connection.run("begin").await?;
+        // Waits for a batch that is reserving for this user; the next statement sees what it committed.
+        sqlx::query!("select id from users where id = $1 for update", id).fetch_optional(&mut **connection).await?;
+        let claimed = sqlx::query_scalar!(
+            "update users set public_id = gen_random_uuid(), is_confirmed = $3
+             where id = $1 and public_id = $2 and not is_confirmed
+                 and not exists (select from reservations where user_id = $1 and status = 'active')
+                 and not exists (select from reservations where user_id = $1 and status <> 'active')
+             returning public_id",
+            id,
+            public_id,
+            proof == Proof::Token
+        );
+        let claimed = claimed.fetch_optional(&mut **connection).await?;
+        connection.commit().await?;
+        is_claimed_by_caller = claimed.is_some();
+        public_id = claimed.unwrap_or(public_id);
+    }
+    Ok(Account { user: User { id, username }, identity: Identity { id, public_id }, is_claimed_by_caller })
+}
+
+/// Completes the users of an earlier release, which knew fewer names to be the same. A user whose name now is that of
+/// another keeps the key that they had.
+pub(crate) async fn complete_usernames(pool: &Pool) -> Result<(), DropError> {
+    let mut last_id = 0;
+    loop {
+        let rows = sqlx::query!(
+            "select id, username from users where id > $1 and username_skeletons is null order by id limit 100",
+            last_id
+        );
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
+        let Some(last) = rows.last() else {
+            connection.put_back();
+            return Ok(());
+        };
+        last_id = last.id;
+        for row in rows {
+            let Username { key, skeletons, scripts, .. } = Username::unchecked(row.username);
+            let completed = sqlx::query!(
+                "update users set username_skeletons = $2, username_scripts = $3, username_key =
+                     case when exists (select from users where username_key = $4) then username_key else $4 end
+                 where id = $1",
+                row.id,
+                &skeletons,
+                scripts,
+                key
+            );
+            with_timeout(completed.execute(&mut *connection)).await?;
+        }
+        connection.put_back();
+    }
+}
+
+/// The identity of the user with this number.
+pub(crate) async fn identity_of(pool: &Pool, user_id: i64) -> Result<Option<Identity>, DropError> {
+    let found = sqlx::query_as!(Identity, "select id, public_id from users where id = $1", user_id);
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-    let found = with_timeout(found.fetch_one(&mut *connection)).await?;
+    let found = with_timeout(found.fetch_optional(&mut *connection)).await?;
     connection.put_back();
     Ok(found)
 }
 
-/// A visitor's active reservations and newest purchases.
-pub(crate) async fn visitor(pool: &Pool, user: User) -> Result<Visitor, DropError> {
-    let reservations = sqlx::query_as!(
-        Reservation,
-        r#"select r.id, r.drop_id, r.user_id, s.label as size, r.price_cents, r.expires_at,
-                  r.created_at, r.status as "status: ReservationStatus"
-           from reservations r join drop_sizes s on s.id = r.size_id
-           where r.user_id = $1 and r.status = 'active' and r.expires_at > clock_timestamp()"#,
-        user.id
-    );
+/// A visitor with their active reservations and newest purchases; `None` if there is no such user any more.
+pub(crate) async fn visitor(pool: &Pool, identity: Identity) -> Result<Option<Visitor>, DropError> {
+    read_visitor(pool, identity, false).await
+}
+
+/// The same for a visitor who comes back with their proof. So they keep it, and their claim is confirmed.
+pub(crate) async fn returning_visitor(pool: &Pool, identity: Identity) -> Result<Option<Visitor>, DropError> {
+    read_visitor(pool, identity, true).await
+}
+
+async fn read_visitor(pool: &Pool, identity: Identity, comes_back: bool) -> Result<Option<Visitor>, DropError> {
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-    let reservations = with_timeout(reservations.fetch_all(&mut *connection)).await?;
+    let visitor = with_timeout(query_visitor(&mut connection, identity, comes_back)).await?;
+    connection.put_back();
+    Ok(visitor)
+}
+
+async fn query_visitor(
+    connection: &mut PgConnection,
+    identity: Identity,
+    comes_back: bool,
+) -> Result<Option<Visitor>, sqlx::Error> {
+    let Identity { id: user_id, public_id } = identity;
+    let rows = sqlx::query!(
+        r#"select u.username, u.is_confirmed, r.id as "id?", r.drop_id as "drop_id?", s.label as "size?",
+                  r.price_cents as "price_cents?", r.expires_at as "expires_at?", r.created_at as "created_at?"
+           from users u
+           left join reservations r
+               on r.user_id = u.id and r.status = 'active' and r.expires_at > clock_timestamp()
+           left join drop_sizes s on s.id = r.size_id
+           where u.id = $1 and u.public_id = $2"#,
+        user_id,
+        public_id
+    );
+    let rows = rows.fetch_all(&mut *connection).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let user = User { id: user_id, username: row.username.clone() };
+    if comes_back && !row.is_confirmed {
+        let confirmed =
+            sqlx::query!("update users set is_confirmed = true where id = $1 and public_id = $2", user_id, public_id);
+        if confirmed.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(None);
+        }
+    }
+    let reservations = rows.into_iter().filter_map(|row| {
+        Some(Reservation {
+            id: row.id?,
+            drop_id: row.drop_id?,
+            user_id,
+            size: row.size?,
+            price_cents: row.price_cents?,
+            status: ReservationStatus::Active,
+            expires_at: row.expires_at?.into(),
+            created_at: row.created_at?.into(),
+        })
+    });
+    let reservations = reservations.collect();
     let purchases = sqlx::query_as!(
         Purchase,
         "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label as size, p.price_cents, p.created_at
          from purchases p join drop_sizes s on s.id = p.size_id
          where p.user_id = $1 order by p.id desc limit $2",
-        user.id,
+        user_id,
         LISTED_PURCHASES
     );
-    let purchases = with_timeout(purchases.fetch_all(&mut *connection)).await?;
-    connection.put_back();
-    Ok(Visitor { user, reservations, purchases })
-}
-
-/// A valid username.
-struct Username {
-    /// As it is shown.
-    shown: String,
-    /// By which it is unique: NFKC and lower case without invisible characters, so that names that look the same are the
-    /// same.
-    key: String,
-}
-
-impl TryFrom<&str> for Username {
-    type Error = DropError;
-
-    fn try_from(username: &str) -> Result<Self, DropError> {
-        let shown: String = username.trim().nfkc().collect();
-        let shown = shown.trim();
-        let visible: String = shown.chars().filter(|c| !is_invisible(*c)).collect();
-        let key = visible.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase().replace('ς', "σ");
-        // Two joiners belong to the spelling of some languages.
-        let is_fine = |c: char| !c.is_control() && (!is_invisible(c) || matches!(c, '\u{200c}' | '\u{200d}'));
-        if key.is_empty() || shown.chars().count() > USERNAME_MAX_CHARS || !shown.chars().all(is_fine) {
-            return Err(DropError::invalid("username", "must be 1 to 32 characters that can be seen"));
-        }
-        Ok(Self { shown: shown.into(), key })
-    }
-}
-
-/// The longest username, in characters.
-const USERNAME_MAX_CHARS: usize = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_trimmed_and_equal_regardless_of_case_and_composition() {
-        let shown = |name: &str| Username::try_from(name).expect("valid").shown;
-        let key = |name: &str| Username::try_from(name).expect("valid").key;
-        assert_eq!((shown("  Zoë "), key("  Zoë ")), ("Zoë".into(), "zoë".into()));
-        assert_eq!(key("Zoe\u{308}"), key("ZOË"));
-        assert_eq!(key("ali\u{200d}ce"), "alice");
-        assert_eq!(key("a  b"), key("A B"));
-        assert_eq!(key("ΟΔΟΣ"), key("οδοσ"));
-        assert_eq!(shown("李小龍"), "李小龍");
-        assert_eq!(shown(&"é".repeat(32)).chars().count(), 32);
-    }
-
-    #[test]
-    fn invisible_and_misleading_names_are_refused() {
-        for bad in ["", "   ", "\u{200b}", "\u{200d}", "\u{3164}", "a\nb", "a\0", "evil\u{202e}ecila", &"x".repeat(33)]
-        {
-            assert!(Username::try_from(bad).is_err(), "{bad:?}");
-        }
-    }
+    let purchases = purchases.fetch_all(&mut *connection).await?;
+    Ok(Some(Visitor { user, reservations, purchases }))
 }

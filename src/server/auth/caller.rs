@@ -2,11 +2,11 @@
 
 use super::{
     origin::is_https,
-    session::{token, verify},
+    session::{Session, day_of, token, verify},
 };
 use crate::{
-    domain::{User, error::DropError},
-    server::state::AppState,
+    domain::error::DropError,
+    server::{identity::Identity, state::AppState},
 };
 use axum::{
     extract::FromRequestParts,
@@ -18,11 +18,14 @@ use subtle::ConstantTimeEq;
 /// Whom a request comes from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caller {
-    pub(crate) user: Option<User>,
+    /// The signed-in user. Whether there still is such a user is known to the database alone.
+    session: Option<Session>,
     /// Whether the request bears the admin token.
     pub(crate) is_admin: bool,
     /// Every user whose name this browser has claimed.
-    claims: Vec<User>,
+    claims: Vec<Session>,
+    /// Whether the request has an `Authorization` header, and its cookies were not read.
+    has_bearer: bool,
     /// Whether the request came over HTTPS, which decides the names and flags of cookies.
     is_https: bool,
 }
@@ -33,45 +36,73 @@ impl Caller {
         let is_https = is_https(headers);
         let key = &state.session_key;
         if let Some(bearer) = bearer(headers) {
-            let user = verify(key, bearer);
+            let session = verify(key, bearer);
             return Self {
                 is_admin: state.config.admin_token.as_deref().is_some_and(|token| same(token, bearer)),
-                claims: user.iter().cloned().collect(),
-                user,
+                claims: session.into_iter().collect(),
+                session,
+                has_bearer: true,
                 is_https,
             };
         }
         let tokens = |name| cookie(headers, &cookie_name(name, is_https)).unwrap_or_default();
         Self {
-            user: verify(key, tokens(SESSION_COOKIE)),
+            session: verify(key, tokens(SESSION_COOKIE)),
             is_admin: false,
             claims: tokens(CLAIMS_COOKIE).split('~').filter_map(|token| verify(key, token)).collect(),
+            has_bearer: false,
             is_https,
         }
     }
 
+    /// The signed-in user, if the request has a valid session.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.session.map(|session| session.identity)
+    }
+
     /// The signed-in user, or [`DropError::Unauthorized`].
-    pub(crate) fn require_user(&self) -> Result<&User, DropError> {
-        self.user.as_ref().ok_or(DropError::Unauthorized)
+    pub(crate) fn require_identity(&self) -> Result<Identity, DropError> {
+        self.identity().ok_or(DropError::Unauthorized)
     }
 
     /// Whether this browser or token has claimed the name of the user.
-    pub(crate) fn has_claimed(&self, user: &User) -> bool {
-        self.claims.contains(user) || self.user.as_ref() == Some(user)
+    pub(crate) fn has_claimed(&self, user: Identity) -> bool {
+        self.claims.iter().chain(&self.session).any(|session| session.identity == user)
+    }
+
+    /// Whether this browser can remember another name.
+    pub(crate) fn can_claim_more(&self) -> bool {
+        self.claims.len() < MAX_CLAIMS
     }
 
     /// The `Set-Cookie` values that sign this browser in as `user` and remember the claim.
-    pub(crate) fn sign_in_cookies(&self, state: &AppState, user: &User) -> [HeaderValue; 2] {
-        let key = &state.session_key;
-        let others = self.claims.iter().filter(|claim| *claim != user);
-        let claims: Vec<_> =
-            std::iter::once(user).chain(others).take(MAX_CLAIMS).map(|claim| token(key, claim)).collect();
-        [self.set_cookie(SESSION_COOKIE, &token(key, user)), self.set_cookie(CLAIMS_COOKIE, &claims.join("~"))]
+    pub(crate) fn sign_in_cookies(&self, state: &AppState, user: Identity) -> [HeaderValue; 2] {
+        let token = token(&state.session_key, user, state.clock.now());
+        [self.set_cookie(SESSION_COOKIE, &token), self.claims_cookie(state, Some(user))]
+    }
+
+    /// The `Set-Cookie` values that let this browser's cookies live on, once a day.
+    pub(crate) fn renewed_cookies(&self, state: &AppState) -> Vec<HeaderValue> {
+        let today = day_of(state.clock.now());
+        let is_old = |session: &Session| session.day < today;
+        match self.session {
+            _ if self.has_bearer => vec![],
+            Some(session) if is_old(&session) => self.sign_in_cookies(state, session.identity).into(),
+            None if self.claims.iter().any(is_old) => vec![self.claims_cookie(state, None)],
+            _ => vec![],
+        }
     }
 
     /// The `Set-Cookie` value that signs this browser out; its claims stay.
     pub(crate) fn sign_out_cookie(&self) -> HeaderValue {
         self.set_cookie(SESSION_COOKIE, "")
+    }
+
+    /// The names that were claimed before, after the one of `user`.
+    fn claims_cookie(&self, state: &AppState, user: Option<Identity>) -> HeaderValue {
+        let known = self.claims.iter().map(|claim| claim.identity).filter(|claim| user != Some(*claim));
+        let claims = user.into_iter().chain(known).map(|claim| token(&state.session_key, claim, state.clock.now()));
+        self.set_cookie(CLAIMS_COOKIE, &claims.collect::<Vec<_>>().join("~"))
     }
 
     fn set_cookie(&self, name: &str, value: &str) -> HeaderValue {
@@ -119,8 +150,8 @@ fn same(expected: &str, given: &str) -> bool {
     expected.as_bytes().ct_eq(given.as_bytes()).into()
 }
 
-/// How many claimed names a browser remembers: a cookie has at most 4 KiB and a token at most 240 bytes.
-const MAX_CLAIMS: usize = 8;
+/// How many claimed names a browser remembers. A cookie has at most 4,096 bytes, and a token at most 106.
+const MAX_CLAIMS: usize = 36;
 
 /// One year; browsers allow 400 days.
 const COOKIE_MAX_AGE_SECONDS: u32 = 31_536_000;

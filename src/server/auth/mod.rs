@@ -4,3 +4,4 @@ pub(crate) mod accounts;
 pub(crate) mod caller;
 pub(crate) mod origin;
 pub mod session;
+mod username;

@@ -18,6 +18,12 @@ pub(crate) fn origin(headers: &HeaderMap) -> String {
     format!("{scheme}://{host}")
 }
 
+/// Whether the request follows a link or a form on a page of this site.
+pub(crate) fn is_referred_by_this_site(headers: &HeaderMap) -> bool {
+    let referer = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok());
+    referer.is_some_and(|referer| referer.strip_prefix(&origin(headers)).is_some_and(|path| path.starts_with('/')))
+}
+
 /// As the reverse proxy reports it; this server does not terminate TLS.
 pub(crate) fn is_https(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")

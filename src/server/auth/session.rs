@@ -1,10 +1,12 @@
 //! Signed tokens that prove who a user is.
 //!
-//! A token is `v1.<user id>.<username>.<signature>`, the last two in base64url. It contains the user, so that reading it
-//! costs no query. Browsers keep it in a cookie, other clients send it as a bearer token.
+//! A token is `v2.<user id>.<public id>.<day>.<signature>`: the ids of its [`Identity`], so that reading it costs no query,
+//! and the day on which it was made, so that a browser's can be renewed. Browsers keep it in a cookie, other clients send it
+//! as a bearer token.
 
-use crate::domain::User;
+use crate::server::identity::Identity;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sqlx::PgExecutor;
@@ -31,41 +33,51 @@ impl SessionKey {
     }
 }
 
-/// A token for `user`.
-pub fn token(key: &SessionKey, user: &User) -> String {
-    let mut token = format!("v1.{}.{}", user.id, BASE64.encode(&user.username));
+/// What a token proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) identity: Identity,
+    /// The day on which the token was made, see [`day_of`].
+    pub(super) day: i64,
+}
+
+/// A token that is made at `now`.
+pub fn token(key: &SessionKey, identity: Identity, now: DateTime<Utc>) -> String {
+    let Identity { id, public_id } = identity;
+    let mut token = format!("v2.{id}.{}.{}", public_id.simple(), day_of(now));
     let signature = BASE64.encode(key.sign(&token).finalize().into_bytes());
     write!(token, ".{signature}").expect("writing to a String cannot fail");
     token
 }
 
-pub(super) fn verify(key: &SessionKey, token: &str) -> Option<User> {
+pub(super) fn verify(key: &SessionKey, token: &str) -> Option<Session> {
     let (signed, signature) = token.rsplit_once('.')?;
     key.sign(signed).verify_slice(&BASE64.decode(signature).ok()?).ok()?;
     let mut parts = signed.split('.');
-    let (Some("v1"), Some(id), Some(username), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return None;
-    };
-    let username = String::from_utf8(BASE64.decode(username).ok()?).ok()?;
-    Some(User { id: id.parse().ok()?, username })
+    let ("v2", id, public_id, day) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?) else { return None };
+    let identity = Identity { id: id.parse().ok()?, public_id: public_id.parse().ok()? };
+    Some(Session { identity, day: day.parse().ok()? })
+}
+
+/// Days since 1970.
+pub(super) fn day_of(time: DateTime<Utc>) -> i64 {
+    time.timestamp().div_euclid(86_400)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn zoe() -> User {
-        User { id: 7, username: "Zoë".into() }
-    }
+    use uuid::Uuid;
 
     #[test]
     fn a_token_proves_its_user_and_nothing_else() {
-        let key = SessionKey::new(b"key", "secret");
-        let token = token(&key, &zoe());
-        assert_eq!(verify(&key, &token), Some(zoe()));
+        let (key, now) = (SessionKey::new(b"key", "secret"), DateTime::UNIX_EPOCH);
+        let identity = Identity { id: 7, public_id: Uuid::from_u128(77) };
+        let token = token(&key, identity, now);
+        assert_eq!(verify(&key, &token), Some(Session { identity, day: 0 }));
         assert_eq!(verify(&SessionKey::new(b"another key", "secret"), &token), None);
         assert_eq!(verify(&SessionKey::new(b"key", "another secret"), &token), None);
-        assert_eq!(verify(&key, &token.replacen("v1.7", "v1.8", 1)), None);
+        assert_eq!(verify(&key, &token.replacen("v2.7", "v2.8", 1)), None);
         assert_eq!(verify(&key, &token[..token.len() - 1]), None);
         assert_eq!(verify(&key, ""), None);
     }

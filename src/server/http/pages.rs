@@ -13,7 +13,7 @@ use crate::{
 use axum::{
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
-    response::Response,
+    response::{IntoResponse, Redirect, Response},
 };
 use leptos::{nonce::use_nonce, prelude::*, server_fn::error::ServerFnUrlError};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
@@ -21,7 +21,13 @@ use std::collections::HashMap;
 
 /// Renders the page at an address. Everything that it shows is read first, so nothing is streamed.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
-    let first_paint = first_paint(&state, request.uri(), request.headers()).await;
+    let caller = Caller::from_headers(&state, request.headers());
+    let first_paint = first_paint(&state, &caller, request.uri(), request.headers()).await;
+    if request.uri().query().is_some_and(|query| query.trim_end_matches('=') == SIGNED_IN) && first_paint.has_visitor()
+    {
+        return Redirect::to(request.uri().path()).into_response();
+    }
+    let cookies = cookies(&state, &caller, &first_paint);
     let status = status(&first_paint);
     let options = state.leptos.clone();
     let context = move || {
@@ -31,14 +37,23 @@ pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Res
             response.insert_header(header::CONTENT_SECURITY_POLICY, content_security_policy(&nonce));
         }
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        cookies.iter().for_each(|cookie| response.append_header(header::SET_COOKIE, cookie.clone()));
     };
     let document = move || shell(options.clone(), first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
     render_app_async_with_context(context, document)(request).await
 }
 
-async fn first_paint(state: &AppState, uri: &Uri, headers: &HeaderMap) -> FirstPaint {
-    let caller = Caller::from_headers(state, headers);
-    let mut snapshot = snapshot(state, &caller, headers).await;
+/// The cookies of a browser that is in use live on; the session of a user who does not exist any more ends.
+fn cookies(state: &AppState, caller: &Caller, first_paint: &FirstPaint) -> Vec<HeaderValue> {
+    match &first_paint.snapshot {
+        Ok(_) if !first_paint.has_visitor() && caller.identity().is_some() => vec![caller.sign_out_cookie()],
+        Ok(_) => caller.renewed_cookies(state),
+        Err(_) => vec![],
+    }
+}
+
+async fn first_paint(state: &AppState, caller: &Caller, uri: &Uri, headers: &HeaderMap) -> FirstPaint {
+    let mut snapshot = snapshot(state, caller, headers).await;
     let address = uri.path_and_query().map_or("/", |address| address.as_str());
     // A drop's own page lists more purchasers than a card.
     if let (Page::Drop(id), Ok(snapshot)) = (Page::at(address), &mut snapshot)
@@ -46,14 +61,13 @@ async fn first_paint(state: &AppState, uri: &Uri, headers: &HeaderMap) -> FirstP
     {
         drop.latest_purchasers = state.catalog.purchasers(id).unwrap_or_default();
     }
-    let Query(query) = Query::<HashMap<String, String>>::try_from_uri(uri).unwrap_or_default();
-    let notice = query.get("__err").map(|error| notice_text(ServerFnUrlError::decode_err(error)));
+    let notice = origin::is_referred_by_this_site(headers).then(|| notice(uri)).flatten();
     FirstPaint { address: address.into(), notice, snapshot }
 }
 
 async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Result<Snapshot, DropError> {
-    let visitor = match caller.user.clone() {
-        Some(user) => Some(accounts::visitor(&state.pool, user).await?),
+    let visitor = match caller.identity() {
+        Some(user) => accounts::returning_visitor(&state.pool, user).await?,
         None => None,
     };
     let catalog = &state.catalog;
@@ -70,7 +84,22 @@ fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
     }
 }
 
-/// The text of an error from the query. Anyone can make a link with an error in it, so its own words are never shown.
+/// What became of a form that was posted without WebAssembly, as the redirect to this page has it in its query. Anyone can
+/// make a link with such a query, so it only counts on the way from a page of this site.
+fn notice(uri: &Uri) -> Option<String> {
+    let Query(query) = Query::<HashMap<String, String>>::try_from_uri(uri).unwrap_or_default();
+    match query.get("__err") {
+        Some(error) => Some(notice_text(ServerFnUrlError::decode_err(error))),
+        // With the cookie, the browser was redirected again.
+        None if query.contains_key(SIGNED_IN) => Some(text::COOKIES_NEEDED.into()),
+        None => None,
+    }
+}
+
+/// In the query of the page to which a browser returns after signing in without WebAssembly.
+pub(super) const SIGNED_IN: &str = "signed-in";
+
+/// The text of an error from the query. Its own words are never shown.
 fn notice_text(error: DropError) -> String {
     match error {
         DropError::Invalid { field, .. } if field == "username" => text::USERNAME_RULE.into(),

@@ -1,8 +1,9 @@
 //! `/rpc/…`: the server functions, with the status of each error.
 
-use super::body_limit::MAX_BODY_BYTES;
+use super::{body_limit::MAX_BODY_BYTES, pages::SIGNED_IN};
 use crate::{
     domain::error::{DropError, Missing},
+    rpc::SignIn,
     server::{
         auth::origin::{self, is_same_origin},
         state::AppState,
@@ -16,7 +17,10 @@ use axum::{
 };
 use leptos::{
     prelude::*,
-    server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER},
+    server_fn::{
+        ServerFn,
+        error::{FromServerFnError, SERVER_FN_ERROR_HEADER},
+    },
 };
 use leptos_axum::handle_server_fns_with_context;
 
@@ -28,8 +32,13 @@ pub(crate) async fn call(State(state): State<AppState>, request: Request) -> Res
         return DropError::Forbidden.into_response();
     }
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else { return DropError::BodyTooLarge.into_response() };
-    let referer = referring_page(&parts.headers);
-    parts.headers.insert(header::REFERER, referer);
+    let mut page = referring_page(&parts.headers);
+    if parts.uri.path() == SignIn::PATH {
+        page = format!("{page}?{SIGNED_IN}");
+    }
+    // Leptos redirects a plain form to it.
+    let page = HeaderValue::try_from(page).unwrap_or(HeaderValue::from_static("/"));
+    parts.headers.insert(header::REFERER, page);
     let request = Request::from_parts(parts, Body::from(body));
 
     let context = move || provide_context(state.clone());
@@ -50,10 +59,9 @@ pub(crate) async fn call(State(state): State<AppState>, request: Request) -> Res
 }
 
 /// The page of this site that a form was posted from, without its query, which may contain an earlier error.
-fn referring_page(headers: &HeaderMap) -> HeaderValue {
+fn referring_page(headers: &HeaderMap) -> String {
     let origin = origin::origin(headers);
     let referer = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or_default();
     let page = referer.split(['?', '#']).next().unwrap_or_default();
-    let page = if page.starts_with(&format!("{origin}/")) { page.to_owned() } else { format!("{origin}/") };
-    HeaderValue::try_from(page).unwrap_or(HeaderValue::from_static("/"))
+    if page.starts_with(&format!("{origin}/")) { page.to_owned() } else { format!("{origin}/") }
 }

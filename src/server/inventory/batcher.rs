@@ -154,7 +154,7 @@ impl Queue {
             if command.waiting() == 0 {
                 continue;
             }
-            match index_of.entry(command.user_id) {
+            match index_of.entry(command.user.id) {
                 hash_map::Entry::Vacant(entry) => {
                     entry.insert(batch.len());
                     batch.push(command);
@@ -175,13 +175,19 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::{super::command::Callers, *};
+    use crate::server::identity::Identity;
+    use uuid::Uuid;
 
     const LIMIT: usize = 3;
+
+    fn user(id: i64) -> Identity {
+        Identity { id, public_id: Uuid::nil() }
+    }
 
     /// A command and what keeps its caller waiting.
     fn reserve(user_id: i64, size: &str) -> (Command, impl Sized) {
         let (callers, answer) = Callers::one();
-        (Command { user_id, request: Request::Reserve(Some(size.into()), callers) }, answer)
+        (Command { user: user(user_id), request: Request::Reserve(Some(size.into()), callers) }, answer)
     }
 
     fn queue(commands: Vec<Command>) -> Queue {
@@ -189,7 +195,7 @@ mod tests {
     }
 
     fn users(batch: &[Command]) -> Vec<i64> {
-        batch.iter().map(|command| command.user_id).collect()
+        batch.iter().map(|command| command.user.id).collect()
     }
 
     #[test]
@@ -216,7 +222,7 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_at_once_and_affects_no_other_drop() {
         let batcher = Batcher::new(Strategy::Batched);
-        let enqueue = |drop_id, request| batcher.enqueue(drop_id, Command { user_id: 1, request });
+        let enqueue = |drop_id, request| batcher.enqueue(drop_id, Command { user: user(1), request });
         let reserve = || Request::Reserve(None, Callers::one().0);
         let purchase = || Request::Purchase(None, Callers::one().0);
         assert_eq!(enqueue(1, reserve()), Ok(true));

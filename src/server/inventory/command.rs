@@ -2,12 +2,15 @@
 //!
 //! A new kind of command is a variant of [`Request`], its decision (see `worker.rs`), and its reply.
 
-use crate::domain::{self, Reservation, User, error::DropError};
+use crate::{
+    domain::{self, Reservation, User, error::DropError},
+    server::identity::Identity,
+};
 use tokio::sync::oneshot;
 
 /// A request of one user. A repeated one has several callers.
 pub(super) struct Command {
-    pub(super) user_id: i64,
+    pub(super) user: Identity,
     pub(super) request: Request,
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct Granted {
 impl Command {
     /// Takes over the callers of a repetition, who get the same reply. Another command is returned.
     pub(super) fn share(&mut self, other: Self) -> Result<(), Self> {
-        if self.user_id != other.user_id {
+        if self.user != other.user {
             return Err(other);
         }
         match (&mut self.request, other.request) {
@@ -116,18 +119,23 @@ impl<R: Clone> Callers<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
+
+    fn user(id: i64) -> Identity {
+        Identity { id, public_id: Uuid::nil() }
+    }
 
     fn release(user_id: i64) -> (Command, oneshot::Receiver<Answer<Released>>) {
         let (callers, answer) = Callers::one();
-        (Command { user_id, request: Request::Release(callers) }, answer)
+        (Command { user: user(user_id), request: Request::Release(callers) }, answer)
     }
 
     fn purchase(user_id: i64, reservation_id: Option<i64>) -> Command {
-        Command { user_id, request: Request::Purchase(reservation_id, Callers::one().0) }
+        Command { user: user(user_id), request: Request::Purchase(reservation_id, Callers::one().0) }
     }
 
     fn reserve(user_id: i64, size: Option<&str>) -> Command {
-        Command { user_id, request: Request::Reserve(size.map(str::to_owned), Callers::one().0) }
+        Command { user: user(user_id), request: Request::Reserve(size.map(str::to_owned), Callers::one().0) }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::{
     domain::{ONE_SIZE, error::DropError},
-    server::{invisible::is_invisible, whole_number::WholeNumber},
+    server::{visible_text::is_showable, whole_number::WholeNumber},
 };
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub(crate) type PriceCents = WholeNumber<0, 100_000_000>;
 /// A number of pairs.
 pub(crate) type Pairs = WholeNumber<1, MAX_STOCK>;
 
-/// Text that is shown on one line: trimmed, not blank, not too long, without control characters.
+/// Text that is shown on one line: trimmed, not blank, not too long, and everything in it can be seen.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Label<const MAX_CHARS: usize>(String);
@@ -39,9 +39,8 @@ impl<const MAX_CHARS: usize> TryFrom<String> for Label<MAX_CHARS> {
 
     fn try_from(text: String) -> Result<Self, String> {
         let text = text.trim();
-        let is_unreadable = |c: char| c.is_control() || is_invisible(c);
-        if text.is_empty() || text.chars().count() > MAX_CHARS || text.chars().any(is_unreadable) {
-            return Err(format!("must be 1 to {MAX_CHARS} characters without control characters"));
+        if text.chars().count() > MAX_CHARS || !is_showable(text) {
+            return Err(format!("must be 1 to {MAX_CHARS} characters that can be seen"));
         }
         Ok(Self(text.into()))
     }

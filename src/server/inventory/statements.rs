@@ -7,11 +7,12 @@
 use super::state::{ActiveReservation, DropState, LockedSize, UserState};
 use crate::{
     domain::{Reservation, ReservationStatus, Size, error::DropError},
-    server::database::guard::PoolGuard,
+    server::{database::guard::PoolGuard, identity::Identity},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use std::{collections::HashMap, fmt::Display};
+use uuid::Uuid;
 
 /// Each session prepares these when it connects.
 pub const PREPARED: &[&str] = &[LOCKED_SIZES, LOCKED_USERS, USER_STATES, CANCEL, COMPLETE, WRITE];
@@ -29,34 +30,38 @@ pub(super) enum LockMode {
 pub(super) async fn lock(
     transaction: &mut PoolGuard,
     drop_id: i64,
-    user_ids: &[i64],
+    users: &[Identity],
     mode: LockMode,
 ) -> Result<Option<DropState>, sqlx::Error> {
     let skip = match mode {
         LockMode::Wait => "",
         LockMode::SkipLocked => "skip locked",
     };
-    let users = array(user_ids);
+    let user_ids = array(users.iter().map(|user| user.id));
     let statements = format!(
         "select id from drops where id = {drop_id} for no key update {skip};
-         execute locked_sizes({drop_id}); execute locked_users({users});
-         execute user_states({drop_id}, {users});"
+         execute locked_sizes({drop_id}); execute locked_users({user_ids});
+         execute user_states({drop_id}, {user_ids});"
     );
     let results = transaction.begin_with(&statements).await?;
-    let [.., locked, sizes, users, states] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
+    let [.., locked, sizes, locked_users, states] = &results[..] else { return Err(sqlx::Error::RowNotFound) };
     if locked.is_empty() {
         return Ok(None);
     }
     let mut state = read_drop(sizes)?;
-    let locked_users: Vec<i64> = users.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
-    state.users.extend(locked_users.into_iter().map(|user_id| (user_id, Ok(UserState::default()))));
+    let LockedUsersRow { ids, public_ids } =
+        LockedUsersRow::from_row(locked_users.first().ok_or(sqlx::Error::RowNotFound)?)?;
+    let public_ids: HashMap<_, _> = std::iter::zip(ids, public_ids).collect();
+    let existing = users.iter().filter(|user| public_ids.get(&user.id) == Some(&user.public_id));
+    state.users.extend(existing.map(|user| (user.id, Ok(UserState::default()))));
     for row in states {
         let row = UserStateRow::from_row(row)?;
         let (user_id, user) = (row.user_id, row.read(drop_id, &state));
         state.users.entry(user_id).and_modify(|locked| *locked = Ok(user));
     }
-    if state.users.len() < user_ids.len() {
-        mark_locked_users(transaction, user_ids, &mut state).await?;
+    if public_ids.len() < users.len() {
+        let others: Vec<_> = users.iter().map(|user| user.id).filter(|id| !public_ids.contains_key(id)).collect();
+        mark_locked_users(transaction, &others, &mut state).await?;
     }
     Ok(Some(state))
 }
@@ -108,11 +113,17 @@ fn read_drop(rows: &[PgRow]) -> Result<DropState, sqlx::Error> {
     })
 }
 
-/// The users of a batch, in one array. Their rows are locked as a foreign key would lock them later, but users whom another
+/// The users of a batch, in one row of arrays. Their rows are locked as a foreign key would lock them later, but users whom another
 /// transaction is deleting or renaming are skipped, so that nobody else waits for it.
 const LOCKED_USERS: &str = "prepare locked_users (bigint[]) as
-    select coalesce(array_agg(id), '{}')
-    from (select id from users where id = any($1) for key share skip locked) locked";
+    select coalesce(array_agg(id), '{}') as ids, coalesce(array_agg(public_id), '{}') as public_ids
+    from (select id, public_id from users where id = any($1) for key share skip locked) locked";
+
+#[derive(FromRow)]
+struct LockedUsersRow {
+    ids: Vec<i64>,
+    public_ids: Vec<Uuid>,
+}
 
 /// What the users of a batch hold and have bought of the drop; no row for those with neither, which is most often all.
 const USER_STATES: &str = "prepare user_states (bigint, bigint[]) as
@@ -328,7 +339,7 @@ mod tests {
             panic!("one row of each statement: {rows:?}")
         };
         assert_eq!(LockedSizeRow::from_row(size).expect("readable").available_stock, 2);
-        assert_eq!(users.try_get::<Vec<i64>, _>(0).expect("readable"), [1]);
+        assert_eq!(LockedUsersRow::from_row(users).expect("readable").ids, [1]);
         let written = WrittenRow::from_row(written).expect("readable");
         assert_eq!((written.version, &written.ids, &written.user_ids), (2, &vec![1], &vec![1]));
         let state = UserStateRow::from_row(state).expect("readable");

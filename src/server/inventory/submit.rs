@@ -7,10 +7,13 @@ use super::{
 };
 use crate::{
     domain::error::{DropError, Missing},
-    server::database::{
-        Pool,
-        error::{fault, with_timeout},
-        guard::PoolGuard,
+    server::{
+        database::{
+            Pool,
+            error::{fault, with_timeout},
+            guard::PoolGuard,
+        },
+        identity::Identity,
     },
 };
 use std::time::Duration;
@@ -19,16 +22,16 @@ use tokio::time::timeout;
 /// Reserves one pair for a user. A user who holds one already gets the same reservation, whatever size they name.
 pub(crate) async fn reserve(
     inventory: &Inventory,
-    user_id: i64,
+    user: Identity,
     drop_id: i64,
     size: Option<String>,
 ) -> Result<Granted, DropError> {
-    if inventory.is_sold_out_for(user_id, drop_id, size.as_deref()) {
+    if inventory.is_sold_out_for(user.id, drop_id, size.as_deref()) {
         return Err(DropError::SoldOut);
     }
     // Sizes that don't exist become one, so that they are repetitions of one command and cannot fill a queue.
     let size = size.map(|label| if inventory.catalog.may_have_size(drop_id, &label) { label } else { String::new() });
-    let (granted, is_repeated) = submit(inventory, drop_id, user_id, |callers| Request::Reserve(size, callers)).await?;
+    let (granted, is_repeated) = submit(inventory, drop_id, user, |callers| Request::Reserve(size, callers)).await?;
     Ok(Granted { was_held: granted.was_held || is_repeated, ..granted })
 }
 
@@ -42,33 +45,39 @@ pub(crate) enum Target {
 }
 
 /// Sells a user the pair that they hold. Purchasing again returns the same purchase.
-pub(crate) async fn purchase(inventory: &Inventory, user_id: i64, target: Target) -> Result<Purchased, DropError> {
+pub(crate) async fn purchase(inventory: &Inventory, user: Identity, target: Target) -> Result<Purchased, DropError> {
     let (drop_id, reservation_id) = match target {
         Target::Drop(drop_id) => (drop_id, None),
         // The user and the drop of a reservation never change, so they can be read without the lock.
-        Target::Reservation(id) => (drop_of(&inventory.pool, user_id, id).await?, Some(id)),
+        Target::Reservation(id) => (drop_of(&inventory.pool, user, id).await?, Some(id)),
     };
-    match submit(inventory, drop_id, user_id, |callers| Request::Purchase(reservation_id, callers)).await {
+    match submit(inventory, drop_id, user, |callers| Request::Purchase(reservation_id, callers)).await {
         Err(DropError::NoActiveReservation) => {
-            settled::read(&inventory.pool, user_id, drop_id, reservation_id).await?.purchased()
+            settled::read(&inventory.pool, user.id, drop_id, reservation_id).await?.purchased()
         }
         reply => reply.map(|(purchased, _)| purchased),
     }
 }
 
-async fn drop_of(pool: &Pool, user_id: i64, reservation_id: i64) -> Result<i64, DropError> {
-    let drop_id =
-        sqlx::query_scalar!("select drop_id from reservations where id = $1 and user_id = $2", reservation_id, user_id);
+async fn drop_of(pool: &Pool, user: Identity, reservation_id: i64) -> Result<i64, DropError> {
+    let drop_id = sqlx::query_scalar!(
+        r#"select drop_id as "drop_id?" from users
+           left join reservations on reservations.id = $1 and user_id = users.id
+           where users.id = $2 and public_id = $3"#,
+        reservation_id,
+        user.id,
+        user.public_id
+    );
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
     let drop_id = with_timeout(drop_id.fetch_optional(&mut *connection)).await?;
     connection.put_back();
-    drop_id.ok_or(DropError::NotFound(Missing::Reservation))
+    drop_id.ok_or(DropError::Unauthorized)?.ok_or(DropError::NotFound(Missing::Reservation))
 }
 
 /// Releases the pair that a user holds of a drop. Releasing again returns the same reservation, also after it expired.
-pub(crate) async fn release(inventory: &Inventory, user_id: i64, drop_id: i64) -> Result<Released, DropError> {
-    match submit(inventory, drop_id, user_id, Request::Release).await {
-        Err(DropError::NoActiveReservation) => settled::read(&inventory.pool, user_id, drop_id, None).await?.released(),
+pub(crate) async fn release(inventory: &Inventory, user: Identity, drop_id: i64) -> Result<Released, DropError> {
+    match submit(inventory, drop_id, user, Request::Release).await {
+        Err(DropError::NoActiveReservation) => settled::read(&inventory.pool, user.id, drop_id, None).await?.released(),
         reply => reply.map(|(released, _)| released),
     }
 }
@@ -78,7 +87,7 @@ pub(crate) async fn release(inventory: &Inventory, user_id: i64, drop_id: i64) -
 async fn submit<R: Clone>(
     inventory: &Inventory,
     drop_id: i64,
-    user_id: i64,
+    user: Identity,
     request: impl FnOnce(Callers<R>) -> Request,
 ) -> Answer<R> {
     // A drop that does not exist gets no queue and no worker.
@@ -86,7 +95,7 @@ async fn submit<R: Clone>(
         return Err(DropError::NotFound(Missing::Drop));
     }
     let (callers, answer) = Callers::one();
-    if inventory.batcher.enqueue(drop_id, Command { user_id, request: request(callers) })? {
+    if inventory.batcher.enqueue(drop_id, Command { user, request: request(callers) })? {
         inventory.tasks.spawn(worker::run(inventory.clone(), drop_id));
     }
     match timeout(REPLY_TIMEOUT, answer).await {

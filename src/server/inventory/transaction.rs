@@ -13,6 +13,7 @@ use crate::{
             error::{commit_fault, fault, is_contention, is_refusal, is_transient},
             guard::PoolGuard,
         },
+        identity::Identity,
     },
 };
 use std::{
@@ -80,7 +81,7 @@ impl LockedDrop {
     pub(super) async fn enter(
         pool: &Pool,
         drop_id: i64,
-        user_ids: &[i64],
+        users: &[Identity],
         mode: LockMode,
     ) -> Result<Option<Self>, BatchError> {
         let locked_out = |error| match error {
@@ -88,7 +89,7 @@ impl LockedDrop {
             error => BatchError::Fatal(fault(error)),
         };
         let mut transaction = PoolGuard::acquire(pool).await.map_err(locked_out)?;
-        let Some(state) = statements::lock(&mut transaction, drop_id, user_ids, mode).await.map_err(locked_out)? else {
+        let Some(state) = statements::lock(&mut transaction, drop_id, users, mode).await.map_err(locked_out)? else {
             transaction.rollback().await.map_err(locked_out)?;
             transaction.put_back();
             return Ok(None);
@@ -105,7 +106,7 @@ impl LockedDrop {
             completed: vec![],
         };
         if drop.state.first_expiry.is_some_and(|expires_at| expires_at <= drop.state.now) {
-            drop.expire_due(user_ids).await?;
+            drop.expire_due(&users.iter().map(|user| user.id).collect::<Vec<_>>()).await?;
         }
         Ok(Some(drop))
     }

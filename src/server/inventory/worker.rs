@@ -73,7 +73,7 @@ fn finish(
     let is_commands_fault = matches!(error, BatchError::Contention(_) | BatchError::Statement(_));
     let error = DropError::from(error);
     if error == DropError::Unknown {
-        inventory.publish_unknown(drop_id, commands.iter().map(|command| command.user_id));
+        inventory.publish_unknown(drop_id, commands.iter().map(|command| command.user.id));
     }
     commands.into_iter().for_each(|command| command.refuse(&error));
     if error == DropError::Unavailable && !is_commands_fault { Err(error) } else { Ok(()) }
@@ -87,8 +87,8 @@ async fn attempt(inventory: &Inventory, drop_id: i64, batch: &mut [Command]) -> 
 }
 
 async fn transact(inventory: &Inventory, drop_id: i64, batch: &mut [Command]) -> Result<(), BatchError> {
-    let user_ids: Vec<_> = batch.iter().map(|command| command.user_id).collect();
-    let mut drop = LockedDrop::enter(&inventory.pool, drop_id, &user_ids, LockMode::Wait)
+    let users: Vec<_> = batch.iter().map(|command| command.user).collect();
+    let mut drop = LockedDrop::enter(&inventory.pool, drop_id, &users, LockMode::Wait)
         .await?
         .ok_or(BatchError::Fatal(DropError::NotFound(Missing::Drop)))?;
     let answers = batch.iter_mut().map(|command| decide(command, &mut drop)).collect();
@@ -99,7 +99,7 @@ async fn transact(inventory: &Inventory, drop_id: i64, batch: &mut [Command]) ->
 
 /// Decides a command under the lock; its callers are answered after the commit.
 fn decide<'a>(command: &'a mut Command, drop: &mut LockedDrop) -> AnswerCallers<'a> {
-    let user_id = command.user_id;
+    let user_id = command.user.id;
     match &mut command.request {
         Request::Release(callers) => answer(callers, release::decide(drop, user_id)),
         Request::Purchase(id, callers) => answer(callers, purchase::decide(drop, user_id, *id)),

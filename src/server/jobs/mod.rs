@@ -3,6 +3,7 @@
 mod batch_report;
 mod expiry;
 mod reconcile;
+mod usernames;
 
 use super::{realtime::broadcast, state::AppState};
 use std::{pin::Pin, time::Duration};
@@ -21,6 +22,7 @@ pub fn spawn(state: &AppState) {
     });
     start("expiry", |state| Box::pin(expiry::run(state)));
     start("reconcile", |state| Box::pin(reconcile::run(state)));
+    start("usernames", |state| Box::pin(usernames::run(state)));
     start("batch report", |state| Box::pin(batch_report::run(state)));
 }
 

@@ -9,12 +9,12 @@
 use super::{broadcast::Subscription, connection::Connection, encoded_events::EncodedEvents};
 use crate::{
     domain::{
-        User,
         error::DropError,
         event::{Heartbeat, ServerEvent, VisitorState},
     },
     server::{
         auth::{accounts, caller::Caller, origin::is_same_origin},
+        identity::Identity,
         state::AppState,
     },
 };
@@ -64,7 +64,7 @@ pub(crate) async fn upgrade(State(state): State<AppState>, caller: Caller, mut r
         let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
             return tracing::error!("a WebSocket upgrade of something other than a TCP connection");
         };
-        let mut socket = Socket::new(state, caller.user, parts.io.into_inner(), &parts.read_buf);
+        let mut socket = Socket::new(state, caller.identity(), parts.io.into_inner(), &parts.read_buf);
         // The buffer of the HTTP connection is larger than everything else that a socket needs.
         drop(parts.read_buf);
         // A peer that goes away is the usual end of a socket, not an error.
@@ -95,7 +95,7 @@ fn accept_key(request: &Request) -> Option<HeaderValue> {
 
 struct Socket {
     state: AppState,
-    user: Option<User>,
+    user: Option<Identity>,
     connection: Arc<Connection>,
     /// Decodes what the page sends.
     protocol: WebSocketContext,
@@ -112,7 +112,7 @@ impl From<io::Error> for Closed {
 
 impl Socket {
     /// `read` was already read from the stream.
-    fn new(state: AppState, user: Option<User>, stream: TcpStream, read: &[u8]) -> Self {
+    fn new(state: AppState, user: Option<Identity>, stream: TcpStream, read: &[u8]) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
@@ -123,8 +123,7 @@ impl Socket {
     }
 
     async fn run(&mut self) -> Result<(), Closed> {
-        let subscription =
-            Subscription::new(&self.state.broadcast, &self.connection, self.user.as_ref().map(|user| user.id));
+        let subscription = Subscription::new(&self.state.broadcast, &self.connection, self.user.map(|user| user.id));
         self.resync().await?;
         self.read().await?;
         let mut pings = interval_at(Instant::now() + PING_INTERVAL.mul_f64(next_phase()), PING_INTERVAL);
@@ -170,10 +169,10 @@ impl Socket {
 
     /// Sends a snapshot of every drop and the state of the user.
     async fn resync(&mut self) -> Result<(), Closed> {
-        let visitor = match self.user.clone() {
+        let visitor = match self.user {
             // Without the database the socket is closed, and the page reconnects.
             // Boxed, because a task is as large as the largest future that it ever awaits.
-            Some(user) => Some(Box::pin(accounts::visitor(&self.state.pool, user)).await.map_err(|_| Closed)?),
+            Some(user) => Box::pin(accounts::returning_visitor(&self.state.pool, user)).await.map_err(|_| Closed)?,
             None => None,
         };
         let visitor = EncodedEvents::of(&[ServerEvent::Visitor(VisitorState { visitor })]);

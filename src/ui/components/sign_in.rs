@@ -5,7 +5,7 @@ use crate::{
     client::forms::FormPost,
     client::socket,
     client::store::Store,
-    domain::{Visitor, error::DropError},
+    domain::{USERNAME_MAX_LENGTH, Visitor, error::DropError},
     rpc, text,
 };
 use leptos::prelude::*;
@@ -61,7 +61,7 @@ fn SignInForm() -> impl IntoView {
                             name="username"
                             type="text"
                             required
-                            maxlength="64"
+                            maxlength=USERNAME_MAX_LENGTH
                             autofocus
                             autocomplete="username"
                             autocapitalize="none"

@@ -5,6 +5,7 @@ use crate::{
     domain::error::{DropError, Missing},
     server::{
         auth::{accounts, caller::Caller},
+        identity::Identity,
         state::AppState,
         whole_number::Id,
     },
@@ -15,18 +16,14 @@ pub(super) async fn acting_user(
     state: &AppState,
     caller: &Caller,
     named: (&str, Option<Id>),
-) -> Result<i64, DropError> {
+) -> Result<Identity, DropError> {
     if caller.is_admin {
-        let user_id = required(named)?.get();
-        return if accounts::exists(&state.pool, user_id).await? {
-            Ok(user_id)
-        } else {
-            Err(DropError::NotFound(Missing::User))
-        };
+        let user = accounts::identity_of(&state.pool, required(named)?.get()).await?;
+        return user.ok_or(DropError::NotFound(Missing::User));
     }
-    let user = caller.require_user()?;
+    let user = caller.require_identity()?;
     match named.1 {
         Some(named) if named.get() != user.id => Err(DropError::Forbidden),
-        _ => Ok(user.id),
+        _ => Ok(user),
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     domain::{Purchase, User, error::DropError},
     server::{
         auth::caller::Caller,
+        identity::Identity,
         inventory::{self, Purchased, Target},
         state::AppState,
         whole_number::Id,
@@ -39,10 +40,10 @@ async fn purchase(
     Body(request): Body<PurchaseRequest>,
 ) -> Result<Json<PurchaseResponse>, DropError> {
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
-    let user_id = acting_user(&state, &caller, user_id).await?;
+    let user = acting_user(&state, &caller, user_id).await?;
     let reservation_id =
         one_of([("reservationId", request.reservation_id), ("reservation_id", request.reservation_id_snake)])?;
-    buy(&state, user_id, Target::Reservation(required(reservation_id)?.get())).await
+    buy(&state, user, Target::Reservation(required(reservation_id)?.get())).await
 }
 
 #[derive(Deserialize)]
@@ -60,8 +61,8 @@ async fn purchase_of_drop(
     Body(request): Body<PurchaseOfDropRequest>,
 ) -> Result<Json<PurchaseResponse>, DropError> {
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
-    let user_id = acting_user(&state, &caller, user_id).await?;
-    buy(&state, user_id, Target::Drop(drop_id)).await
+    let user = acting_user(&state, &caller, user_id).await?;
+    buy(&state, user, Target::Drop(drop_id)).await
 }
 
 #[derive(Serialize)]
@@ -73,7 +74,7 @@ struct PurchaseResponse {
     purchaser: User,
 }
 
-async fn buy(state: &AppState, user_id: i64, target: Target) -> Result<Json<PurchaseResponse>, DropError> {
-    let Purchased { purchase, new_stock, purchaser } = inventory::purchase(&state.inventory, user_id, target).await?;
+async fn buy(state: &AppState, user: Identity, target: Target) -> Result<Json<PurchaseResponse>, DropError> {
+    let Purchased { purchase, new_stock, purchaser } = inventory::purchase(&state.inventory, user, target).await?;
     Ok(Json(PurchaseResponse { purchase, new_stock, purchaser }))
 }

@@ -8,6 +8,7 @@ use crate::{
     domain::{Reservation, error::DropError},
     server::{
         auth::caller::Caller,
+        identity::Identity,
         inventory::{self, Granted, Released},
         state::AppState,
         whole_number::Id,
@@ -47,8 +48,8 @@ async fn reserve(
 ) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
     let drop_id = required(one_of([("dropId", request.drop_id), ("drop_id", request.drop_id_snake)])?)?;
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
-    let user_id = acting_user(&state, &caller, user_id).await?;
-    hold(&state, user_id, drop_id.get(), request.size).await
+    let user = acting_user(&state, &caller, user_id).await?;
+    hold(&state, user, drop_id.get(), request.size).await
 }
 
 #[derive(Deserialize)]
@@ -68,8 +69,8 @@ async fn reserve_of_drop(
     Body(request): Body<ReserveOfDropRequest>,
 ) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
-    let user_id = acting_user(&state, &caller, user_id).await?;
-    hold(&state, user_id, drop_id, request.size).await
+    let user = acting_user(&state, &caller, user_id).await?;
+    hold(&state, user, drop_id, request.size).await
 }
 
 #[derive(Serialize)]
@@ -83,12 +84,12 @@ struct ReserveResponse {
 /// 201 for a new reservation; 200 for the one that the user holds already.
 async fn hold(
     state: &AppState,
-    user_id: i64,
+    user: Identity,
     drop_id: i64,
     size: Option<String>,
 ) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
     let Granted { reservation, new_stock, was_held } =
-        inventory::reserve(&state.inventory, user_id, drop_id, size).await?;
+        inventory::reserve(&state.inventory, user, drop_id, size).await?;
     let status = if was_held { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(ReserveResponse { reservation, new_stock })))
 }
@@ -115,7 +116,7 @@ async fn release(
     Body(request): Body<ReleaseRequest>,
 ) -> Result<Json<ReleaseResponse>, DropError> {
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
-    let user_id = acting_user(&state, &caller, user_id).await?;
-    let Released { new_stock, .. } = inventory::release(&state.inventory, user_id, drop_id).await?;
+    let user = acting_user(&state, &caller, user_id).await?;
+    let Released { new_stock, .. } = inventory::release(&state.inventory, user, drop_id).await?;
     Ok(Json(ReleaseResponse { new_stock }))
 }

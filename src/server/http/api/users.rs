@@ -4,7 +4,11 @@ use super::body::Body;
 use crate::{
     domain::{User, error::DropError},
     server::{
-        auth::{accounts, caller::Caller, session},
+        auth::{
+            accounts::{self, Proof},
+            caller::Caller,
+            session,
+        },
         state::AppState,
     },
 };
@@ -39,13 +43,12 @@ async fn get_or_create_user(
     caller: Caller,
     Body(request): Body<GetOrCreateUserRequest>,
 ) -> Result<impl IntoResponse, DropError> {
-    let account = accounts::get_or_create(&state, &caller, &request.username).await?;
-    let user = account.user;
+    let account = accounts::get_or_create(&state, &caller, &request.username, Proof::Token).await?;
     let (token, cookies) = if account.is_claimed_by_caller {
-        let cookies = caller.sign_in_cookies(&state, &user).map(|cookie| (header::SET_COOKIE, cookie));
-        (Some(session::token(&state.session_key, &user)), cookies.to_vec())
+        let cookies = caller.sign_in_cookies(&state, account.identity).map(|cookie| (header::SET_COOKIE, cookie));
+        (Some(session::token(&state.session_key, account.identity, state.clock.now())), cookies.to_vec())
     } else {
         (None, vec![])
     };
-    Ok((AppendHeaders(cookies), Json(GetOrCreateUserResponse { user, token })))
+    Ok((AppendHeaders(cookies), Json(GetOrCreateUserResponse { user: account.user, token })))
 }

@@ -1,0 +1,1 @@
+alter table users alter column public_id set not null;
