@@ -10,4 +10,5 @@ alter table users add column is_confirmed boolean not null default true;
 -- same are refused. Null for users of an earlier release until the server has filled it in.
 alter table users add column username_skeletons text[];
 alter table users add column username_scripts text;
+create index users_without_skeletons on users (id) where username_skeletons is null;
 create index users_username_skeletons on users using gin (username_skeletons);

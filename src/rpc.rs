@@ -17,7 +17,7 @@ pub async fn sign_in(username: String) -> Result<Visitor, DropError> {
     if !account.is_claimed_by_caller {
         return Err(DropError::UsernameTaken);
     }
-    let visitor = accounts::visitor(&request.state.pool, account.identity).await?.ok_or(DropError::Unavailable)?;
+    let visitor = accounts::visitor(&request.state, account.identity).await?.ok_or(DropError::Unavailable)?;
     request.set_cookies(request.caller.sign_in_cookies(&request.state, account.identity));
     Ok(visitor)
 }
@@ -65,5 +65,10 @@ pub async fn release(drop_id: i64) -> Result<Reservation, DropError> {
 #[server(prefix = "/rpc", endpoint = "purchasers")]
 pub async fn purchasers(drop_id: i64) -> Result<Vec<Purchaser>, DropError> {
     use crate::{domain::error::Missing, server::http::context};
-    context::request()?.state.catalog.purchasers(drop_id).ok_or(DropError::NotFound(Missing::Drop))
+    let state = context::request()?.state;
+    if let Some(purchasers) = state.catalog.purchasers(drop_id) {
+        return Ok(purchasers);
+    }
+    let past = state.catalog.read_past(&state.pool, drop_id).await?;
+    past.map(|drop| drop.latest_purchasers).ok_or(DropError::NotFound(Missing::Drop))
 }

@@ -2,7 +2,7 @@
 //! and what to do next.
 
 use crate::domain::{
-    Purchase, Reservation, Size, Timestamp,
+    Purchase, Reservation, Timestamp,
     error::{DropError, Missing},
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -86,6 +86,11 @@ pub const NO_PURCHASERS: &str = "Nobody yet. The first pair is still to go.";
 pub const SIGN_IN_TO_SEE: &str = "Sign in to see what you bought.";
 /// On `/purchases`.
 pub const NO_PURCHASES: &str = "Nothing yet. Your first pair will be listed here.";
+/// The title of the page of drops that are over, and the link to it.
+pub const PAST_DROPS: &str = "Past drops";
+pub const NOTHING_OVER: &str = "Nothing is over yet.";
+/// Leads to the next page of a list.
+pub const OLDER: &str = "Older";
 /// The 404 page's title.
 pub const NOT_FOUND: &str = "Nothing here";
 pub const NOT_FOUND_HINT: &str = "This address leads nowhere. The drop may have been removed, or the link is mistyped.";
@@ -111,6 +116,11 @@ pub fn price(cents: i32) -> String {
 /// `41 of 100 left`.
 pub fn stock_left(available: i32, total: i32) -> String {
     format!("{} of {} left", grouped(available), grouped(total))
+}
+
+/// `97 of 100 sold`.
+pub fn sold(sold: i32, total: i32) -> String {
+    format!("{} of {} sold", grouped(sold), grouped(total))
 }
 
 /// `3 reserved right now`.
@@ -180,10 +190,10 @@ pub fn purchased(purchase: &Purchase) -> String {
 }
 
 /// A size's label for screen readers: `US 9, 4 left` or `US 9, none left`.
-pub fn size_and_stock(size: &Size) -> String {
-    match size.available_stock {
-        0 => format!("{}, none left", size.label),
-        left => format!("{}, {} left", size.label, grouped(left)),
+pub fn size_and_stock(label: &str, available: i32) -> String {
+    match available {
+        0 => format!("{label}, none left"),
+        left => format!("{label}, {} left", grouped(left)),
     }
 }
 
@@ -229,9 +239,13 @@ fn error_sentence(error: &DropError) -> String {
         DropError::Invalid { field, expected } => format!("{field} {expected}."),
         DropError::MalformedBody(problem) => format!("The request could not be read: {problem}."),
         DropError::BodyTooLarge => "The body is larger than 64 KiB.".into(),
-        DropError::WrongContentType => "Send the body as application/json.".into(),
+        DropError::BodyTimedOut => "The rest of the body did not come. Send it again.".into(),
+        DropError::WrongContentType => "Send the body as application/json, not compressed.".into(),
         DropError::Unauthorized => "Sign in first.".into(),
         DropError::Forbidden => "You can only act for yourself.".into(),
+        DropError::ForeignOrigin => {
+            "This request came from a page of another site. If it did not, a proxy must pass on its Host header.".into()
+        }
         DropError::NotFound(Missing::Drop) => "There is no such drop.".into(),
         DropError::NotFound(Missing::Reservation) => "There is no such reservation.".into(),
         DropError::NotFound(Missing::User) => "There is no such user.".into(),
@@ -250,6 +264,7 @@ fn error_sentence(error: &DropError) -> String {
         DropError::UnknownSize { sizes_left } => {
             format!("There is no such size. Choose another{}.", size_list(sizes_left))
         }
+        DropError::TooManyRequests => "Your earlier requests are still waiting. Try again in a moment.".into(),
         DropError::Unavailable => "The shop is busy. Nothing was changed; try again in a moment.".into(),
         DropError::Unknown => "The answer got lost. Try again: you will not get a second pair.".into(),
         DropError::Internal => "Something went wrong on our side. Try again.".into(),

@@ -38,20 +38,24 @@ export class Shop {
     return shop;
   }
 
+  private get databaseUrl(): string {
+    const database = new URL(process.env.DATABASE_URL!);
+    database.pathname = `/${this.database}`;
+    return database.href;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
 
   /** Starts the server; after a restart it has the same port. */
   async start(): Promise<void> {
-    const database = new URL(process.env.DATABASE_URL!);
-    database.pathname = `/${this.database}`;
     this.process = spawn(`${TARGET}/release/sneakdrop`, {
       env: {
         ...process.env,
         LEPTOS_SITE_ROOT: `${TARGET}/site`,
         LEPTOS_HASH_FILES: "true",
-        DATABASE_URL: database.href,
+        DATABASE_URL: this.databaseUrl,
         PORT: String(this.port),
         RESERVATION_TTL_SECONDS: String(this.ttlSeconds),
         ADMIN_TOKEN,
@@ -85,6 +89,11 @@ export class Shop {
   async close(): Promise<void> {
     await this.kill();
     await maintenance(`drop database ${this.database} with (force)`);
+  }
+
+  /** Runs SQL on the shop's database, as somebody does who edits or restores it. */
+  async sql(statements: string): Promise<void> {
+    await run(this.databaseUrl, statements);
   }
 
   /** Creates a drop and returns its id. */
@@ -136,7 +145,11 @@ export class Customer {
 
 /** Runs SQL on the database that DATABASE_URL names. */
 async function maintenance(sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
+  await run(process.env.DATABASE_URL!, sql);
+}
+
+async function run(database: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: database });
   await client.connect();
   try {
     await client.query(sql);

@@ -10,7 +10,8 @@ use crate::{
         LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User, Visitor,
         error::DropError,
         event::{
-            DropCreated, DropsSnapshot, Heartbeat, PurchaseCompleted, ReservationChange, ServerEvent, VisitorState,
+            DropCreated, DropRemoved, DropUpdated, DropsSnapshot, Heartbeat, PurchaseCompleted, ReservationChange,
+            ServerEvent, VisitorState,
         },
     },
     text,
@@ -32,6 +33,8 @@ pub struct Store {
     pub resyncs: RwSignal<u32>,
     /// Drops with their ids, ordered by start.
     drops: RwSignal<Vec<(i64, ArcRwSignal<SneakerDrop>)>>,
+    /// To which history of the database the versions of the drops belong.
+    epoch: StoredValue<String>,
     /// Why the page was rendered without a snapshot; `None` once there is one.
     pub failure: RwSignal<Option<DropError>>,
     pub toasts: Toasts,
@@ -65,14 +68,15 @@ impl Store {
             resyncs: RwSignal::new(0),
             drops: RwSignal::default(),
             failure: RwSignal::new(None),
+            epoch: StoredValue::default(),
             has_just_signed_in: StoredValue::default(),
             ended_reservations: StoredValue::default(),
             toasts,
         };
         match snapshot {
-            Ok(Snapshot { now, drops, visitor, .. }) => {
+            Ok(Snapshot { now, epoch, drops, visitor, .. }) => {
                 store.clock.set(*now);
-                store.set_drops(&drops);
+                store.set_snapshot(epoch, &drops);
                 store.set_visitor(visitor);
             }
             Err(error) => store.failure.set(Some(error)),
@@ -105,10 +109,24 @@ impl Store {
 
     /// Replaces the visitor with their reservations and purchases; `None` when signed out.
     pub(crate) fn set_visitor(self, visitor: Option<Visitor>) {
-        let (user, reservations, purchases) = match visitor {
+        let (user, reservations, mut purchases) = match visitor {
             Some(visitor) => (Some(visitor.user), visitor.reservations, visitor.purchases),
             None => (None, vec![], vec![]),
         };
+        // What the visitor bought of a drop that is over long ago comes with its page alone.
+        let now = self.clock.now_untracked();
+        let is_over = |drop_id| {
+            self.drops
+                .with_untracked(|drops| find(drops, drop_id))
+                .is_some_and(|drop| drop.with_untracked(|drop| drop.is_over(now)))
+        };
+        let is_kept = |known: &&Purchase| {
+            user.as_ref().is_some_and(|user| user.id == known.user_id)
+                && !purchases.iter().any(|purchase| purchase.drop_id == known.drop_id)
+                && is_over(known.drop_id)
+        };
+        let kept: Vec<_> = self.purchases.with_untracked(|known| known.iter().filter(is_kept).cloned().collect());
+        purchases.extend(kept);
         if self.user.with_untracked(|known| *known != user) {
             self.user.set(user);
         }
@@ -177,9 +195,9 @@ impl Store {
     /// Applies an event from the socket.
     pub(crate) fn receive(self, event: ServerEvent) {
         match event {
-            ServerEvent::Snapshot(DropsSnapshot { now, drops }) => {
+            ServerEvent::Snapshot(DropsSnapshot { now, epoch, drops, .. }) => {
                 self.clock.restart(*now);
-                self.set_drops(&drops);
+                self.set_snapshot(epoch, &drops);
                 // Notifies only on a change: every part that waits for the snapshot would render again.
                 self.failure.maybe_update(|failure| failure.take().is_some());
                 self.connection.set(ConnectionStatus::Live);
@@ -200,7 +218,10 @@ impl Store {
                     completed;
                 self.add_purchasers(drop_id, vec![Purchaser { id, username, purchase_id, purchased_at }]);
             }
-            ServerEvent::DropCreated(DropCreated { drop }) => self.set_drops(&[drop]),
+            ServerEvent::DropCreated(DropCreated { drop }) | ServerEvent::DropUpdated(DropUpdated { drop }) => {
+                self.set_drops(&[drop]);
+            }
+            ServerEvent::DropRemoved(DropRemoved { drop_id, .. }) => self.retain_drops(|drop| drop.id != drop_id),
             ServerEvent::Reservation(ReservationChange { reservation, purchase }) => self.apply(reservation, purchase),
             ServerEvent::Visitor(VisitorState { visitor }) => {
                 if visitor.is_none() && self.has_just_signed_in.get_value() {
@@ -212,25 +233,45 @@ impl Store {
         }
     }
 
+    /// Takes in all drops. In another epoch they replace what was known, as versions of different epochs cannot be compared.
+    fn set_snapshot(self, epoch: String, received: &[SneakerDrop]) {
+        if self.epoch.with_value(|known| *known != epoch) {
+            self.epoch.set_value(epoch);
+            for drop in received {
+                if let Some(known) = self.drops.with_untracked(|drops| find(drops, drop.id)) {
+                    known.set(drop.clone());
+                }
+            }
+        }
+        self.set_drops(received);
+        // What is over long ago is in no snapshot, and a page that shows it keeps it.
+        let now = self.clock.now_untracked();
+        self.retain_drops(|drop| received.iter().any(|received| received.id == drop.id) || drop.is_over(now));
+    }
+
     fn set_drops(self, received: &[SneakerDrop]) {
         let mut new = vec![];
         for drop in received {
             match self.drops.with_untracked(|drops| find(drops, drop.id)) {
                 Some(known) => known.update(|known| known.merge(drop)),
-                None => new.push(drop.clone()),
+                None => new.push((drop.id, ArcRwSignal::new(drop.clone()))),
             }
         }
-        if !new.is_empty() {
+        let position = |(id, drop): &(i64, ArcRwSignal<SneakerDrop>)| (drop.with_untracked(|drop| drop.starts_at), *id);
+        if !new.is_empty() || !self.drops.with_untracked(|drops| drops.is_sorted_by_key(position)) {
             self.drops.update(|drops| {
-                for drop in new {
-                    let starts_first = |(_, known): &(_, ArcRwSignal<SneakerDrop>)| {
-                        known.with_untracked(|known| (known.starts_at, known.id) < (drop.starts_at, drop.id))
-                    };
-                    let at = drops.partition_point(starts_first);
-                    drops.insert(at, (drop.id, ArcRwSignal::new(drop)));
-                }
+                drops.append(&mut new);
+                drops.sort_by_key(position);
             });
         }
+    }
+
+    fn retain_drops(self, is_kept: impl Fn(&SneakerDrop) -> bool) {
+        self.drops.maybe_update(|drops| {
+            let before = drops.len();
+            drops.retain(|(_, drop)| drop.with_untracked(&is_kept));
+            drops.len() != before
+        });
     }
 
     /// Notifies the visitor of reservations that expired while the page was disconnected: they are not among `active`.

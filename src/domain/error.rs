@@ -25,12 +25,16 @@ pub enum DropError {
     MalformedBody(String),
     /// 413: the body is larger than 64 KiB.
     BodyTooLarge,
-    /// 415: the body is not `application/json`.
+    /// 408: the body stopped coming.
+    BodyTimedOut,
+    /// 415: the body is not `application/json`, or it is compressed.
     WrongContentType,
     /// 401: there is no valid session or token.
     Unauthorized,
-    /// 403: the request acts for another user, or was sent from another site.
+    /// 403: the request acts for another user.
     Forbidden,
+    /// 403: the request was sent from a page of another site.
+    ForeignOrigin,
     /// 404.
     NotFound(Missing),
     /// 405.
@@ -64,6 +68,8 @@ pub enum DropError {
         /// Labels of the sizes with stock.
         sizes_left: Vec<String>,
     },
+    /// 429: too many requests of the user wait already. Nothing was changed.
+    TooManyRequests,
     /// 503: the database is unreachable or overloaded. Nothing was changed.
     Unavailable,
     /// 503: the outcome is unknown because the connection broke during COMMIT. A retry is safe and returns the outcome.
@@ -96,9 +102,10 @@ impl DropError {
         match self {
             Self::Invalid { .. } | Self::MalformedBody(_) => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::ForeignOrigin => 403,
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed => 405,
+            Self::BodyTimedOut => 408,
             Self::UsernameTaken
             | Self::TooManyNames
             | Self::SoldOut
@@ -110,6 +117,7 @@ impl DropError {
             Self::BodyTooLarge => 413,
             Self::WrongContentType => 415,
             Self::SizeRequired { .. } | Self::UnknownSize { .. } => 422,
+            Self::TooManyRequests => 429,
             Self::Internal => 500,
             Self::Unavailable | Self::Unknown | Self::Unreachable => 503,
         }
@@ -121,9 +129,11 @@ impl DropError {
             Self::Invalid { .. } => "invalid_field",
             Self::MalformedBody(_) => "malformed_body",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimedOut => "body_timed_out",
             Self::WrongContentType => "wrong_content_type",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
+            Self::ForeignOrigin => "foreign_origin",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UsernameTaken => "username_taken",
@@ -136,6 +146,7 @@ impl DropError {
             Self::ReservationExpired => "reservation_expired",
             Self::SizeRequired { .. } => "size_required",
             Self::UnknownSize { .. } => "unknown_size",
+            Self::TooManyRequests => "too_many_requests",
             Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
             Self::Internal => "internal",

@@ -15,6 +15,10 @@ pub enum ServerEvent {
     StockUpdated(StockUpdate),
     PurchaseCompleted(PurchaseCompleted),
     DropCreated(DropCreated),
+    /// A drop was edited. Sent instead of a stock update.
+    DropUpdated(DropUpdated),
+    /// A drop does not exist any more.
+    DropRemoved(DropRemoved),
     /// Sent to the holder's own connections only, when their reservation was granted, completed, expired or released.
     Reservation(ReservationChange),
     /// Follows each snapshot: the state of the visitor to whom the connection belongs.
@@ -33,6 +37,8 @@ impl ServerEvent {
             "stockUpdated" => Self::StockUpdated(StockUpdate::deserialize(event)?),
             "purchaseCompleted" => Self::PurchaseCompleted(PurchaseCompleted::deserialize(event)?),
             "dropCreated" => Self::DropCreated(DropCreated::deserialize(event)?),
+            "dropUpdated" => Self::DropUpdated(DropUpdated::deserialize(event)?),
+            "dropRemoved" => Self::DropRemoved(DropRemoved::deserialize(event)?),
             "reservation" => Self::Reservation(ReservationChange::deserialize(event)?),
             "visitor" => Self::Visitor(VisitorState::deserialize(event)?),
             _ => return Ok(None),
@@ -44,6 +50,10 @@ impl ServerEvent {
 pub struct DropsSnapshot {
     /// By the database's clock.
     pub now: Timestamp,
+    /// See [`Snapshot::epoch`](super::Snapshot::epoch).
+    pub epoch: String,
+    /// The build of the server.
+    pub build: String,
     #[serde(deserialize_with = "readable_elements")]
     pub drops: Vec<SneakerDrop>,
 }
@@ -70,6 +80,19 @@ pub struct PurchaseCompleted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DropCreated {
     pub drop: SneakerDrop,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DropUpdated {
+    pub drop: SneakerDrop,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DropRemoved {
+    pub drop_id: i64,
+    /// Higher than any that the drop had.
+    pub version: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ pub struct SneakerDrop {
     pub image_url: Option<String>,
     /// The maximum of purchases and active reservations together for one user; `None` is no limit.
     pub limit_per_user: Option<i32>,
-    /// Rises by one with each committed change of stock; a receiver ignores a state older than the one it has.
+    /// Rises with each committed change; a receiver ignores a state older than the one it has, within an epoch.
     pub version: i64,
     /// The first time at which a reservation is granted.
     pub starts_at: Timestamp,
@@ -65,6 +65,11 @@ impl SneakerDrop {
         self.available_stock == 0 && self.held_stock == 0
     }
 
+    /// Whether nothing more will be sold, but what comes back.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.has_ended(now) || self.is_sold_out()
+    }
+
     pub fn has_size_choice(&self) -> bool {
         self.sizes.len() > 1
     }
@@ -74,12 +79,12 @@ impl SneakerDrop {
         add_purchaser(&mut self.latest_purchasers, purchaser, limit);
     }
 
-    /// Replaces this drop by `received` if that version is newer. The purchasers of both are kept either way.
+    /// Replaces this drop by `received` unless that version is older. The purchasers of both are kept either way.
     pub fn merge(&mut self, received: &Self) {
         for purchaser in &received.latest_purchasers {
             self.add_purchaser(purchaser.clone(), LISTED_PURCHASERS);
         }
-        if received.version > self.version {
+        if received.version >= self.version {
             let latest_purchasers = std::mem::take(&mut self.latest_purchasers);
             *self = Self { latest_purchasers, ..received.clone() };
         }
@@ -92,8 +97,8 @@ pub const LATEST_PURCHASERS: usize = 3;
 /// How many recent purchasers a drop's own page lists.
 pub const LISTED_PURCHASERS: usize = 20;
 
-/// How many purchases are listed on a visitor's own page.
-pub const LISTED_PURCHASES: i64 = 200;
+/// How many orders or past drops one page lists.
+pub const LISTED_ON_A_PAGE: usize = 20;
 
 /// The longest username, counted as browsers count what is typed into a field: in UTF-16 code units.
 pub const USERNAME_MAX_LENGTH: usize = 32;
@@ -200,9 +205,59 @@ pub struct Visitor {
     /// The active ones.
     #[serde(deserialize_with = "readable_elements")]
     pub reservations: Vec<Reservation>,
-    /// Newest first, at most [`LISTED_PURCHASES`].
+    /// Those of the current drops, newest first: of each drop as many as its limit, or the newest if it has none.
     #[serde(deserialize_with = "readable_elements")]
     pub purchases: Vec<Purchase>,
+}
+
+/// A purchase with its drop as it looks now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub purchase: Purchase,
+    pub drop_name: String,
+    pub image_url: Option<String>,
+}
+
+/// One page of a user's orders, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    pub user_id: i64,
+    #[serde(deserialize_with = "readable_elements")]
+    pub orders: Vec<Order>,
+    /// Whether it is the first page, to which new orders belong.
+    pub is_first: bool,
+    /// The query of the page of older ones, if there are any.
+    pub older: Option<String>,
+}
+
+/// A drop that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastDrop {
+    pub id: i64,
+    pub name: String,
+    pub price_cents: i32,
+    pub image_url: Option<String>,
+    pub total_stock: i32,
+    pub sold_stock: i32,
+    /// When it ended or its last pair was sold.
+    pub over_since: Timestamp,
+}
+
+/// One page of the drops that are over, latest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastDrops {
+    #[serde(deserialize_with = "readable_elements")]
+    pub drops: Vec<PastDrop>,
+    /// The query of the page of earlier ones, if there are any.
+    pub older: Option<String>,
+}
+
+/// What a page lists besides the current drops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum List {
+    Orders(Orders),
+    PastDrops(PastDrops),
 }
 
 /// The data of a page's first paint, as of `now`.
@@ -210,13 +265,18 @@ pub struct Visitor {
 pub struct Snapshot {
     /// By the database's clock.
     pub now: Timestamp,
+    /// The history of the database that the versions belong to. In another epoch the same version is another state: what
+    /// was known before counts no more.
+    pub epoch: String,
     /// Scheme and host under which this visitor opened the site, for absolute links in the document's metadata.
     pub origin: String,
-    /// Ordered by start.
+    /// The current ones, and the page's own; ordered by start.
     #[serde(deserialize_with = "readable_elements")]
     pub drops: Vec<SneakerDrop>,
     /// `None` when signed out.
     pub visitor: Option<Visitor>,
+    /// For a page that lists something of its own.
+    pub list: Option<List>,
 }
 
 #[cfg(test)]

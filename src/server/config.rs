@@ -2,7 +2,7 @@
 
 use super::inventory::Strategy;
 use sqlx::postgres::PgConnectOptions;
-use std::{env, fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{env, fmt, net::SocketAddr, path::Path, str::FromStr, time::Duration};
 
 /// The configuration of a node.
 #[derive(Clone)]
@@ -84,11 +84,48 @@ pub fn missing() -> Result<Vec<&'static str>, ConfigError> {
 fn load_dotenv() -> Result<DatabaseSetting, ConfigError> {
     // What the environment says precedes the file, also where it says it in other variables.
     let environment = DatabaseSetting::read()?;
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => Err(ConfigError(format!(".env: {error}"))),
-        _ if matches!(environment, DatabaseSetting::Missing) => DatabaseSetting::read(),
-        _ => Ok(environment),
+    // Here or in a directory above, as dotenvy looks for it.
+    let directory = env::current_dir().unwrap_or_default();
+    if let Some(file) = directory.ancestors().map(|directory| directory.join(".env")).find(|file| file.is_file()) {
+        refuse_substitutions(&file)?;
+        dotenvy::from_path(file).map_err(|error| match error {
+            // The line may be a secret.
+            dotenvy::Error::LineParse(..) => ConfigError(".env has a line that cannot be read".into()),
+            error => ConfigError(format!(".env: {error}")),
+        })?;
     }
+    match environment {
+        DatabaseSetting::Missing => DatabaseSetting::read(),
+        environment => Ok(environment),
+    }
+}
+
+/// Refuses a `$` in `.env` where it would stand for a variable: other readers of such files take it as it is, and a secret
+/// that was cut would be a shorter one than was written.
+fn refuse_substitutions(file: &Path) -> Result<(), ConfigError> {
+    let file = std::fs::read_to_string(file).map_err(|error| ConfigError(format!(".env: {error}")))?;
+    for (index, line) in file.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#')) {
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim());
+        let (mut quote, mut is_escaped) = (None, false);
+        for c in value.chars() {
+            match (quote, c) {
+                _ if is_escaped => is_escaped = false,
+                (None, c) if c.is_whitespace() => break,
+                (None, '\'' | '"') => quote = Some(c),
+                (Some(begun), c) if begun == c => quote = None,
+                (Some('\''), _) => {}
+                (_, '\\') => is_escaped = true,
+                (_, '$') => {
+                    let line = index + 1;
+                    return Err(ConfigError(format!(
+                        ".env, line {line}: write a value that contains $ in single quotes"
+                    )));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why the process does not start, in one line.

@@ -9,6 +9,8 @@ pub(crate) mod http;
 pub mod identity;
 pub mod inventory;
 pub mod jobs;
+mod listen;
+pub mod package;
 mod realtime;
 mod router;
 mod seed;
@@ -16,7 +18,6 @@ pub mod state;
 mod visible_text;
 mod whole_number;
 
-use axum::serve::ListenerExt;
 use config::Config;
 use router::router;
 use state::AppState;
@@ -28,6 +29,7 @@ use tokio::{
 
 /// Runs a node until the process gets SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    listen::raise_descriptor_limit();
     database::migrate::migrate(&config.database).await?;
     let pool = database::Pool::new(config.database.clone(), inventory::PREPARED);
     let (listen, seed) = (config.listen, config.seed);
@@ -57,14 +59,8 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 /// Serves until the shutdown, then finishes requests in flight and closes the sockets.
 pub async fn serve(listener: TcpListener, state: AppState) {
     let (shutdown, tasks) = (state.shutdown.clone(), state.tasks.clone());
-    // A frame must not wait for the acknowledgement of the one before. Without the option everything works, but slower.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let stopped = async {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the listener failed");
-            shutdown.cancel();
-        }
+        listen::listen(listener, router(state.clone()), &state).await;
         tasks.close();
         tasks.wait().await;
     };
@@ -79,4 +75,4 @@ pub async fn serve(listener: TcpListener, state: AppState) {
 }
 
 /// How long a stop waits for requests in flight and for sockets to close.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);

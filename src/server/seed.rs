@@ -11,7 +11,6 @@ use super::{
 };
 use crate::domain::error::DropError;
 use chrono::TimeDelta;
-use serde_json::Number;
 use std::fmt::Debug;
 
 /// Inserts the sample data unless there are drops. Of several nodes that start at the same time, one does it.
@@ -30,16 +29,17 @@ pub(crate) async fn seed(state: &AppState) -> Result<(), DropError> {
     }
     for sample in &SAMPLES {
         let sizes = sample.sizes.iter();
-        let sizes = sizes
-            .map(|(label, stock)| NewSize { label: valid((*label).to_owned()), stock: valid(Number::from(*stock)) });
+        let sizes =
+            sizes.map(|(label, stock)| NewSize { label: valid((*label).to_owned()), stock: valid(i64::from(*stock)) });
         let starts_at = state.clock.now() + TimeDelta::minutes(sample.opens_in_minutes);
         let new = NewDrop {
             name: valid(sample.name.to_owned()),
-            price: valid(Number::from(sample.price_cents)),
+            price: valid(i64::from(sample.price_cents)),
             image_url: Some(valid(format!("/shoes/{}.svg", sample.art))),
-            limit_per_user: sample.limit.map(|limit| valid(Number::from(limit))),
+            limit_per_user: sample.limit.map(|limit| valid(i64::from(limit))),
             sale: SaleWindow::starting(starts_at),
             sizes: valid(sizes.collect::<Vec<_>>()),
+            idempotency_key: None,
         };
         inventory::insert(&mut transaction, new).await.map_err(fault)?;
     }

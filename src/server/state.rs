@@ -8,6 +8,7 @@ use super::{
     database::{Pool, error::with_timeout, guard::PoolGuard},
     http::api::listing::ListingCache,
     inventory::Inventory,
+    package::Package,
     realtime::broadcast::Broadcast,
 };
 use leptos::config::{LeptosOptions, get_configuration};
@@ -38,6 +39,7 @@ pub struct Shared {
     pub listing: ListingCache,
     /// Where the compiled page is.
     pub leptos: LeptosOptions,
+    pub package: Package,
     /// Cancelled when the process is told to stop.
     pub shutdown: CancellationToken,
     /// Jobs, sockets and transactions, which a stop waits for.
@@ -55,7 +57,9 @@ impl AppState {
         let session_key = with_timeout(SessionKey::load(&config.session_key, &mut *connection)).await?;
         connection.put_back();
         let tasks = TaskTracker::new();
-        let broadcast = Arc::new(Broadcast::default());
+        let leptos = get_configuration(None)?.leptos_options;
+        let package = Package::load(&leptos);
+        let broadcast = Arc::new(Broadcast::new(package.build.clone()));
         let inventory = Inventory::new(
             config.strategy,
             config.reservation_ttl,
@@ -69,6 +73,8 @@ impl AppState {
             tasks.clone(),
         );
         Ok(Self(Arc::new(Shared {
+            package,
+            leptos,
             session_key,
             config,
             pool,
@@ -77,7 +83,6 @@ impl AppState {
             inventory,
             broadcast,
             listing: ListingCache::default(),
-            leptos: get_configuration(None)?.leptos_options,
             shutdown: CancellationToken::new(),
             tasks,
         })))

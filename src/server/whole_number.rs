@@ -3,13 +3,35 @@
 use serde::Deserialize;
 use serde_json::Number;
 
-/// A whole number from `MIN` to `MAX`.
+/// A whole number from `MIN` to `MAX`. It is read from a number, also one such as `100.0`, or from text, as clients written in
+/// JavaScript send them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Number")]
+#[serde(try_from = "NumberOrText")]
 pub(crate) struct WholeNumber<const MIN: i64, const MAX: i64>(i64);
 
 /// The id of a row.
 pub(crate) type Id = WholeNumber<1, { i64::MAX }>;
+
+/// How callers send a number.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a number")]
+pub(crate) enum NumberOrText {
+    Number(Number),
+    Text(String),
+}
+
+impl NumberOrText {
+    fn whole(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64().or_else(|| {
+                // Beyond this, floats are not exact.
+                let exact = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 2_f64.powi(53));
+                exact.map(|float| float as i64)
+            }),
+            Self::Text(text) => text.parse().ok().filter(|_| !text.starts_with('+')),
+        }
+    }
+}
 
 impl<const MIN: i64, const MAX: i64> WholeNumber<MIN, MAX> {
     pub(crate) fn get(self) -> i64 {
@@ -17,12 +39,20 @@ impl<const MIN: i64, const MAX: i64> WholeNumber<MIN, MAX> {
     }
 }
 
-impl<const MIN: i64, const MAX: i64> TryFrom<Number> for WholeNumber<MIN, MAX> {
+impl<const MIN: i64, const MAX: i64> TryFrom<NumberOrText> for WholeNumber<MIN, MAX> {
     /// The requirement, as the rest of a sentence that begins with the field's name.
     type Error = String;
 
-    fn try_from(number: Number) -> Result<Self, String> {
-        let whole = number.as_i64().filter(|whole| (MIN..=MAX).contains(whole));
+    fn try_from(number: NumberOrText) -> Result<Self, String> {
+        let whole = number.whole().filter(|whole| (MIN..=MAX).contains(whole));
         whole.map(Self).ok_or_else(|| format!("must be a whole number from {MIN} to {MAX}"))
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> TryFrom<i64> for WholeNumber<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        Self::try_from(NumberOrText::Number(number.into()))
     }
 }

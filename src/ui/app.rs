@@ -5,7 +5,7 @@ use crate::{
     client::socket,
     client::store::Store,
     client::toasts::Toasts,
-    domain::{Snapshot, error::DropError},
+    domain::{List, Snapshot, error::DropError},
     text,
     ui::actions::Actions,
     ui::components::{
@@ -13,10 +13,12 @@ use crate::{
         toasts::ToastRegion,
         url_notice::UrlNotice,
     },
-    ui::pages::{dashboard::Dashboard, drop::DropPage, not_found::NotFound, purchases::Purchases},
+    ui::pages::{
+        dashboard::Dashboard, drop::DropPage, not_found::NotFound, past_drops::PastDrops, purchases::Purchases,
+    },
     ui::router::{Page, Route},
 };
-use leptos::{either::EitherOf4, prelude::*};
+use leptos::{either::EitherOf5, prelude::*};
 use serde::{Deserialize, Serialize};
 
 /// The data that a page is rendered from, first by the server and then by the browser when it hydrates the page.
@@ -36,6 +38,10 @@ impl FirstPaint {
     }
 }
 
+/// What the page lists that this document was rendered for.
+#[derive(Clone, Copy)]
+pub struct FirstList(pub StoredValue<Option<List>>);
+
 /// The id of the element that contains the page's [`FirstPaint`] as JSON.
 pub const FIRST_PAINT: &str = "first-paint";
 
@@ -46,12 +52,20 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
     provide_context(route);
     let toasts = Toasts::new();
     provide_context(toasts);
+    let list = snapshot.as_ref().ok().and_then(|snapshot| snapshot.list.clone());
+    provide_context(FirstList(StoredValue::new(list)));
     let store = Store::new(toasts, snapshot);
     provide_context(store);
     let actions = Actions::new(store);
     provide_context(actions);
     Effect::new(move || {
-        route.start();
+        route.start(move |page| match page {
+            // The document of an unknown address has no drops.
+            Page::Dashboard => route.page.get_untracked() != Page::NotFound,
+            Page::Drop(id) => untrack(|| store.get(id)).is_some(),
+            // Their lists come with their documents.
+            Page::PastDrops | Page::Purchases | Page::NotFound => false,
+        });
         store.clock.start();
         socket::start(store);
         if let Some(html) = document().document_element() {
@@ -63,7 +77,7 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
     Effect::new(move || {
         let page = route.page.get();
         let drop = if let Page::Drop(id) = page { store.get(id) } else { None };
-        let name = drop.map(|drop| drop.with_untracked(|drop| drop.name.clone()));
+        let name = drop.map(|drop| drop.with(|drop| drop.name.clone()));
         document().set_title(&page.title(name.as_deref()));
     });
 
@@ -76,10 +90,11 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
         <main id="main" tabindex="-1">
             <UrlNotice notice />
             {move || match route.page.get() {
-                Page::Dashboard => EitherOf4::A(Dashboard()),
-                Page::Drop(id) => EitherOf4::B(view! { <DropPage id /> }),
-                Page::Purchases => EitherOf4::C(Purchases()),
-                Page::NotFound => EitherOf4::D(NotFound()),
+                Page::Dashboard => EitherOf5::A(Dashboard()),
+                Page::Drop(id) => EitherOf5::B(view! { <DropPage id /> }),
+                Page::PastDrops => EitherOf5::C(PastDrops()),
+                Page::Purchases => EitherOf5::D(Purchases()),
+                Page::NotFound => EitherOf5::E(NotFound()),
             }}
         </main>
         <Footer />

@@ -15,6 +15,7 @@ pub enum Page {
     Dashboard,
     /// Of a drop that may not exist.
     Drop(i64),
+    PastDrops,
     Purchases,
     /// Any other address.
     NotFound,
@@ -26,6 +27,7 @@ impl fmt::Display for Page {
         match self {
             Self::Dashboard => f.write_str("/"),
             Self::Drop(id) => write!(f, "/drops/{id}"),
+            Self::PastDrops => f.write_str("/drops/past"),
             Self::Purchases => f.write_str("/purchases"),
             Self::NotFound => f.write_str("/404"),
         }
@@ -39,6 +41,7 @@ impl Page {
         match path {
             "/" => Self::Dashboard,
             "/purchases" => Self::Purchases,
+            "/drops/past" => Self::PastDrops,
             _ => match path.strip_prefix("/drops/").and_then(|id| id.parse().ok()) {
                 Some(id) => Self::Drop(id),
                 None => Self::NotFound,
@@ -51,6 +54,7 @@ impl Page {
         match (self, drop_name) {
             (Self::Dashboard, _) => text::BRAND.into(),
             (Self::Drop(_), Some(name)) => text::page_title(name),
+            (Self::PastDrops, _) => text::page_title(text::PAST_DROPS),
             (Self::Purchases, _) => text::page_title(text::MY_PURCHASES),
             (Self::Drop(_) | Self::NotFound, _) => text::page_title(text::NOT_FOUND),
         }
@@ -71,10 +75,11 @@ impl Route {
         Self { address, page: Memo::new(move |_| address.with(|address| Page::at(address))) }
     }
 
-    /// Follows links and the browser's back and forward buttons. Only in the browser, after hydration.
-    pub fn start(self) {
+    /// Follows links to pages that `is_known` in this document, and the browser's back and forward buttons. Only in the
+    /// browser, after hydration.
+    pub fn start(self, is_known: impl Fn(Page) -> bool + 'static) {
         window_event_listener(ev::click, move |event| {
-            if let Some(href) = link_to_follow(&event) {
+            if let Some(href) = link_to_follow(&event, &is_known) {
                 event.prevent_default();
                 self.navigate(&href);
             }
@@ -100,8 +105,8 @@ impl Route {
     }
 }
 
-/// The address of the clicked link, if it leads to a page of this site and opens in this document.
-fn link_to_follow(event: &MouseEvent) -> Option<String> {
+/// The address of the clicked link, if it leads to a page that this document has the data of, and opens in it.
+fn link_to_follow(event: &MouseEvent, is_known: impl Fn(Page) -> bool) -> Option<String> {
     let has_modifier = event.meta_key() || event.alt_key() || event.ctrl_key() || event.shift_key();
     if event.default_prevented() || event.button() != 0 || has_modifier {
         return None;
@@ -110,7 +115,7 @@ fn link_to_follow(event: &MouseEvent) -> Option<String> {
     let link = link.dyn_into::<HtmlAnchorElement>().ok()?;
     let is_same_origin = window().location().origin().is_ok_and(|origin| origin == link.origin());
     // A link to a fragment is left to the browser, which also moves focus there.
-    let is_page = link.hash().is_empty() && Page::at(&link.pathname()) != Page::NotFound;
+    let is_page = link.hash().is_empty() && is_known(Page::at(&link.pathname()));
     (is_same_origin && is_page).then(|| link.href())
 }
 
@@ -124,7 +129,7 @@ mod tests {
         assert_eq!(Page::at("/?__err=x"), Page::Dashboard);
         assert_eq!(Page::at("/drops/12?a=/purchases"), Page::Drop(12));
         assert_eq!(Page::at("/purchases"), Page::Purchases);
-        for page in [Page::Dashboard, Page::Drop(12), Page::Purchases, Page::NotFound] {
+        for page in [Page::Dashboard, Page::Drop(12), Page::PastDrops, Page::Purchases, Page::NotFound] {
             assert_eq!(Page::at(&page.to_string()), page);
         }
         for unknown in ["", "/drops/", "/drops/x", "/drops/1/2", "/purchases/", "/nowhere"] {

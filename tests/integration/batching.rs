@@ -1,9 +1,10 @@
 //! Commands of one drop that share a transaction.
 
 use crate::support::{
-    Action, Answer, Node, Person, count_status, create_people, join_calls, lock_drop, query_number, spawn_call,
-    spawn_single_reserve, until_a_transaction_waits_for_a_lock,
+    Action, Answer, Node, Person, count_status, create_people, id_of, join_calls, lock_drop, new_drop, query_number,
+    spawn_call, spawn_single_reserve, until_a_transaction_waits_for_a_lock,
 };
+use serde_json::json;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
@@ -130,4 +131,39 @@ async fn reserve_in_one_batch(node: &Node, db: &PgPool, drop_id: i64, people: &[
     node.until_queued(people.len() - 1).await;
     lock.rollback().await.expect("the transaction can be rolled back");
     join_calls(calls).await
+}
+
+/// One account sends as much as it can.
+#[sqlx::test]
+async fn requests_of_one_user_take_nobody_elses_place(db: PgPool) {
+    let node = Node::start(&db).await;
+    let sizes: Vec<_> = (0..50).map(|size| json!({ "label": format!("US {size}"), "stock": 1 })).collect();
+    let drop_id = id_of(&node.create_drop(new_drop(&json!({ "totalStock": null, "sizes": sizes }))).await);
+    let [greedy, alice, bob] = [node.sign_in("greedy").await, node.sign_in("alice").await, node.sign_in("bob").await];
+    let path = format!("/api/drops/{drop_id}/reserve");
+    let lock = lock_drop(&db, drop_id).await;
+    let reserve = |person: &Person, size: &str| {
+        let (node, path, token, body) = (node.clone(), path.clone(), person.token.clone(), json!({ "size": size }));
+        tokio::spawn(async move { node.post(&path, &token, body).await })
+    };
+    let first = reserve(&bob, "US 0");
+    until_a_transaction_waits_for_a_lock(&db).await;
+    let repeated: Vec<_> = (0..200).map(|_| reserve(&greedy, "US 1")).collect();
+    node.until_queued(200).await;
+    let different: Vec<_> = (2..50).map(|size| reserve(&greedy, &format!("US {size}"))).collect();
+    node.until_queued(203).await;
+    let other = reserve(&alice, "US 49");
+    node.until_queued(204).await;
+    lock.rollback().await.expect("the transaction can be rolled back");
+
+    for call in [first, other] {
+        call.await.expect("the task does not panic").expect_status(201);
+    }
+    let answers = join_calls(repeated).await;
+    assert_eq!((count_status(&answers, 201), count_status(&answers, 200)), (1, 199));
+    let answers = join_calls(different).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.code() == "too_many_requests").collect();
+    assert_eq!((refused.len(), count_status(&answers, 200)), (45, 3));
+    assert!(refused.iter().all(|answer| answer.status == 429 && answer.header("retry-after") == "1"));
+    node.stop_and_assert_invariants().await;
 }

@@ -27,6 +27,27 @@ fn environment_precedes_dotenv_also_where_they_name_the_database_differently() {
     assert!(error.contains("DATABASE_URL is not a PostgreSQL address"), "{error}");
 }
 
+/// What one reader takes as it is and another replaces by a variable.
+#[test]
+fn dollar_in_dotenv_has_one_meaning_or_is_refused() {
+    for (value, is_fine) in [
+        ("'sixteen$characters'", true),
+        (r"sixteen\$characters", true),
+        (r#""it's\$sixteen characters""#, true),
+        ("sixteencharacters # costs $5", true),
+        ("sixteen$characters", false),
+        ("\"sixteen characters $here\"", false),
+        ("\"it's sixteen $characters\"", false),
+        ("sixteencharacters${X}", false),
+        ("'sixteen'characters$", false),
+    ] {
+        let (missing, error) = run(&format!("# $5\n\nADMIN_TOKEN={value}\n"), &[], &["--missing"]);
+        assert_eq!(missing.contains("DATABASE_URL"), is_fine, "{value}: {error}");
+        assert_eq!(error.contains(".env, line 3"), !is_fine, "{value}: {error}");
+        assert!(!error.contains("sixteen"), "a secret was printed: {error}");
+    }
+}
+
 /// Runs the server where there is this `.env` file, with nothing else in its environment; returns what it printed and its
 /// errors.
 fn run(dotenv: &str, environment: &[(&str, &str)], arguments: &[&str]) -> (String, String) {

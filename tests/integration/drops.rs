@@ -1,6 +1,6 @@
 //! Creating drops.
 
-use crate::support::{ADMIN_TOKEN, Node, new_drop, query_number, send};
+use crate::support::{ADMIN_TOKEN, Node, Settings, concurrently, count_status, id_of, new_drop, query_number, send};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -16,7 +16,7 @@ async fn drops_are_created_with_every_spelling_of_the_fields(db: PgPool) {
                          "end_time": to, "image_url": image, "limit_per_user": 2 });
     let snake = json!({ "name": "Pace Retro", "price_cents": 14_950, "total_stock": 7,
                         "starts_at": "2100-01-01T01:00:00+01:00", "ends_at": to, "image_url": image,
-                        "limit_per_user": 2, "ignored": "field" });
+                        "limit_per_user": 2 });
     for path in ["/api/drops", "/api/drops/create"] {
         for body in [&modern, &legacy, &snake] {
             let drop = &node.post(path, ADMIN_TOKEN, body.clone()).await.expect_status(201).json["drop"];
@@ -83,6 +83,9 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
     let sizes = |sizes: Value| json!({ "totalStock": null, "sizes": sizes });
     let size_s = json!({ "label": "S", "stock": 1 });
     let mut invalid = vec![
+        ("startAt", json!({ "startAt": soon })),
+        ("prize", json!({ "prize": 5 })),
+        ("sizes[0].total", sizes(json!([{ "label": "S", "stock": 1, "total": 1 }]))),
         ("priceCents", json!({ "priceCents": null })),
         ("totalStock", json!({ "totalStock": null })),
         ("totalStock", json!({ "sizes": [size_s] })),
@@ -102,7 +105,7 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
     for label in [json!(" "), json!("x".repeat(21)), json!("a\u{7}"), json!(9)] {
         invalid.push(("sizes[0].label", sizes(json!([{ "label": label, "stock": 1 }]))));
     }
-    for stock in [json!(0), json!(-1), json!(1_000_001), json!("1"), json!(1.5)] {
+    for stock in [json!(0), json!(-1), json!(1_000_001), json!("x"), json!(1.5)] {
         invalid.push(("sizes[0].stock", sizes(json!([{ "label": "S", "stock": stock }]))));
     }
     for name in [json!(null), json!(""), json!(" \t "), json!("x".repeat(101)), json!("a\nb"), json!("a\0"), json!(5)] {
@@ -133,7 +136,8 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
             invalid.push((field, json!({ field: unreadable })));
         }
     }
-    let invalid_integers = [json!(1.5), json!("5"), json!(true), json!(1e30), json!(u64::MAX), json!([1]), json!(-1)];
+    let invalid_integers =
+        [json!(1.5), json!("5 pairs"), json!(true), json!(1e30), json!(u64::MAX), json!([1]), json!(-1)];
     for (field, canonical, min, max) in [
         ("priceCents", "", 0, 100_000_000),
         ("price_cents", "priceCents", 0, 100_000_000),
@@ -143,7 +147,11 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
         ("limit_per_user", "", 1, 1_000_000),
     ] {
         for number in invalid_integers.iter().chain(&[json!(min - 1), json!(max + 1)]) {
-            invalid.push((field, json!({ canonical: null, field: number })));
+            let mut changes = json!({ field: number });
+            if !canonical.is_empty() {
+                changes[canonical] = Value::Null;
+            }
+            invalid.push((field, changes));
         }
     }
     invalid
@@ -180,5 +188,28 @@ async fn only_the_admin_creates_drops(db: PgPool) {
         send(request).await.expect_error(401, "unauthorized");
     }
     assert_eq!(query_number(&db, "select count(*) from drops").await, 0);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn repeated_creation_with_the_same_key_is_the_same_drop(db: PgPool) {
+    let node = Node::start(&db).await;
+    let other = node.start_another(Settings::default()).await;
+    let create = |node: &Node, key: &str| {
+        let request = node.request(Method::POST, "/api/drops").bearer_auth(ADMIN_TOKEN).header("idempotency-key", key);
+        send(request.json(&new_drop(&json!({}))))
+    };
+    let answers =
+        concurrently(6, (0..12).map(|index| create(if index % 2 == 0 { &node } else { &other }, "launch-1"))).await;
+    let drops: Vec<_> = answers.iter().map(|answer| id_of(&answer.json["drop"])).collect();
+    assert!(drops.iter().all(|drop| *drop == drops[0]), "{drops:?}");
+    assert_eq!((count_status(&answers, 201), count_status(&answers, 200)), (1, 11));
+    assert_ne!(id_of(&create(&node, "launch-2").await.expect_status(201).json["drop"]), drops[0]);
+    assert_eq!(query_number(&db, "select count(*) from drops").await, 2);
+    for bad in ["", "a b", &"x".repeat(256)] {
+        let answer = create(&node, bad).await.expect_error(400, "invalid_field");
+        assert_eq!(answer.json["field"], "Idempotency-Key", "{bad}");
+    }
+    other.stop_and_assert_invariants().await;
     node.stop_and_assert_invariants().await;
 }

@@ -1,8 +1,11 @@
 //! Databases whose schema is of another version.
 
-use crate::support::{SESSION_KEY, ServerProcess, query_number};
+use crate::support::{
+    SESSION_KEY, ServerProcess, query_number, soon, transactions_waiting_for_a_lock, until,
+    until_a_transaction_waits_for_a_lock,
+};
 use sqlx::{ConnectOptions, PgPool};
-use std::process::Command;
+use std::process::{Command, Output};
 
 #[sqlx::test]
 async fn database_with_other_migrations_is_refused_with_one_line(db: PgPool) {
@@ -10,6 +13,16 @@ async fn database_with_other_migrations_is_refused_with_one_line(db: PgPool) {
         .execute(&db)
         .await
         .expect("there are migrations");
+    let output = start(&db).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).expect("the message is text");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("another migration 1") && stderr.contains("empty database"), "{stderr}");
+    assert_eq!(query_number(&db, "select count(*) from _sqlx_migrations where checksum = 'other'").await, 1);
+}
+
+/// Runs the server, which must not start, and returns what it said.
+async fn start(db: &PgPool) -> Output {
     let url = db.connect_options().to_url_lossy();
     let started = tokio::task::spawn_blocking(move || {
         Command::new(env!("CARGO_BIN_EXE_sneakdrop"))
@@ -17,12 +30,7 @@ async fn database_with_other_migrations_is_refused_with_one_line(db: PgPool) {
             .output()
             .expect("cargo builds the binary before the tests")
     });
-    let output = started.await.expect("the task does not panic");
-    assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8(output.stderr).expect("the message is text");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.contains("another migration 1") && stderr.contains("empty database"), "{stderr}");
-    assert_eq!(query_number(&db, "select count(*) from _sqlx_migrations where checksum = 'other'").await, 1);
+    started.await.expect("the task does not panic")
 }
 
 #[sqlx::test]
@@ -31,4 +39,53 @@ async fn older_server_runs_on_a_newer_schema(db: PgPool) {
                  values (9999, 'newer', true, 'newer', 0)";
     sqlx::query(newer).execute(&db).await.expect("the version is free");
     ServerProcess::start(&db.connect_options(), &[], &[("SESSION_KEY", SESSION_KEY)]).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn database_with_the_tables_of_others_is_left_as_it_is(db: PgPool) {
+    for (tables, named) in [
+        ("create table accounts (id integer)", "accounts"),
+        ("drop table accounts; create table users (id integer); create view names as select id from users", "names"),
+        (
+            "create table _sqlx_migrations (version bigint primary key, description text not null,
+              installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null,
+              execution_time bigint not null);
+          insert into _sqlx_migrations values (20240101000000, 'theirs', now(), true, 'theirs', 0)",
+            "names",
+        ),
+    ] {
+        sqlx::raw_sql(tables).execute(&db).await.expect("the tables are new");
+        let count = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
+        let before = query_number(&db, count).await;
+        let output = start(&db).await;
+        let stderr = String::from_utf8(output.stderr).expect("the message is text");
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(stderr.contains(&format!("table {named} ")) && stderr.contains("empty database"), "{stderr}");
+        assert_eq!(query_number(&db, count).await, before);
+    }
+}
+
+/// A backup reads the tables for a long time, and the first who waits for it holds up everybody after.
+#[sqlx::test(migrations = false)]
+async fn migration_that_waits_for_a_backup_holds_up_nobody(db: PgPool) {
+    let mut earlier = sqlx::migrate!();
+    earlier.migrations.to_mut().truncate(2);
+    earlier.run(&db).await.expect("the migrations run on an empty database");
+    let mut backup = db.begin().await.expect("a free connection");
+    sqlx::query("lock table users in access share mode").execute(&mut *backup).await.expect("the lock is free");
+    let options = db.connect_options();
+    let start = tokio::spawn(async move { ServerProcess::start(&options, &[], &[("SESSION_KEY", SESSION_KEY)]).await });
+    for name in ["first", "second"] {
+        until_a_transaction_waits_for_a_lock(&db).await;
+        let insert = "insert into users (username, username_key) values ($1, $1)";
+        let inserted = soon("somebody signs up", sqlx::query(insert).bind(name).execute(&db)).await;
+        inserted.expect("the name is free");
+        until("the migration lets others pass", async || {
+            (transactions_waiting_for_a_lock(&db).await == 0).then_some(())
+        })
+        .await;
+    }
+    backup.rollback().await.expect("the transaction can be rolled back");
+    start.await.expect("the server starts");
+    assert_eq!(query_number(&db, "select count(*) from users where public_id is null").await, 0);
 }

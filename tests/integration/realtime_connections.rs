@@ -213,9 +213,10 @@ async fn create_many_drops(node: &Node) {
 
 /// Changes every size of every drop in the database, as another node would, and returns the new version of the drops.
 async fn change_every_drop(node: &Node, db: &PgPool) -> i64 {
-    let change = "with moved as (update drop_sizes set available_stock = (available_stock + 1) % 10)
-                  update drops set version = version + 1";
-    sqlx::query(change).execute(db).await.expect("the counts stay within the total");
+    let change = "begin; set local sneakdrop.writes_versions = on;
+                  update drop_sizes set available_stock = (available_stock + 1) % 10;
+                  update drops set version = version + 1; commit";
+    sqlx::raw_sql(change).execute(db).await.expect("the counts stay within the total");
     node.reconcile_now().await;
     query_number(db, "select min(version) from drops").await
 }

@@ -1,6 +1,6 @@
 //! Paths, methods, content types, bodies and ids of REST requests.
 
-use crate::support::{ADMIN_TOKEN, Node, new_drop, query_number, send};
+use crate::support::{ADMIN_TOKEN, Node, id_of, new_drop, query_number, send};
 use reqwest::{Method, header};
 use serde_json::json;
 use sqlx::PgPool;
@@ -88,11 +88,14 @@ async fn ids_must_be_positive_integers_in_path_and_body(db: PgPool) {
         json!(-1),
         json!(0),
         json!(1.5),
-        json!("1"),
+        json!("1.5"),
+        json!("one"),
+        json!(" 1"),
+        json!("+1"),
+        json!(""),
         json!(true),
         json!([1]),
         json!({}),
-        json!(1e3),
         json!(1e30),
         json!(9_223_372_036_854_775_808_u64),
     ];
@@ -119,7 +122,7 @@ async fn ids_must_be_positive_integers_in_path_and_body(db: PgPool) {
         }
         node.post(path, &alice.token, json!({ field: i64::MAX })).await.expect_error(404, "not_found");
     }
-    for size in [json!(9), json!(["S"]), json!({})] {
+    for size in [json!(true), json!(["S"]), json!({})] {
         let answer = node.post("/api/drops/1/reserve", &alice.token, json!({ "size": size })).await;
         assert_eq!(answer.expect_error(400, "invalid_field").json["field"], "size");
     }
@@ -173,7 +176,6 @@ async fn unknown_paths_and_methods_are_refused_in_json(db: PgPool) {
         (Method::POST, "/api/drops/1/nothing"),
         (Method::POST, "/api/drops/1/reserve/more"),
         (Method::GET, "/api/users"),
-        (Method::DELETE, "/api/drops/1/reservation/"),
     ] {
         send(node.request(method, path)).await.expect_error(404, "not_found");
     }
@@ -187,8 +189,109 @@ async fn unknown_paths_and_methods_are_refused_in_json(db: PgPool) {
         (Method::GET, "/api/drops/1/reserve"),
         (Method::GET, "/api/drops/1/purchase"),
         (Method::POST, "/api/drops/1/reservation"),
+        (Method::POST, "/"),
+        (Method::PUT, "/drops/1"),
+        (Method::DELETE, "/purchases"),
+        (Method::POST, "/healthz"),
+        (Method::POST, "/ws"),
+        (Method::GET, "/rpc/reserve"),
+        (Method::POST, "/favicon.svg"),
+        (Method::POST, "/nothing"),
     ] {
         send(node.request(method, path)).await.expect_error(405, "method_not_allowed");
     }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn values_as_javascript_clients_send_them_are_taken(db: PgPool) {
+    let node = Node::start(&db).await;
+    let sizes = json!([{ "label": "9", "stock": "2" }, { "label": "9.5", "stock": 2.0 }]);
+    let body = new_drop(&json!({ "totalStock": null, "priceCents": "12900", "limitPerUser": 2.0, "sizes": sizes }));
+    let drop = node.create_drop(body).await;
+    assert_eq!(
+        (&drop["price_cents"], &drop["total_stock"], &drop["limit_per_user"]),
+        (&json!(12_900), &json!(4), &json!(2))
+    );
+    let drop_id = id_of(&drop);
+    let whole = node.create_drop(new_drop(&json!({ "totalStock": "5" }))).await;
+    assert_eq!(whole["total_stock"], 5);
+    let alice = node.sign_in("alice").await;
+    let path = format!("/api/drops/{drop_id}/reservation");
+    for (size, label) in [(json!(9), "9"), (json!(9.5), "9.5"), (json!("9"), "9")] {
+        let body = json!({ "dropId": drop_id.to_string(), "userId": alice.id.to_string(), "size": size });
+        let held = node.post("/api/drops/reserve", &alice.token, body).await.expect_status(201);
+        assert_eq!(held.json["reservation"]["size"], label);
+        let path = format!("{path}?userId={}", alice.id);
+        send(node.request(Method::DELETE, &path).bearer_auth(&alice.token)).await.expect_status(200);
+    }
+    // The user in the query counts as one in the body.
+    let bob = node.sign_in("bob").await;
+    for (query, status) in
+        [(format!("userId={}", bob.id), 403), (format!("user_id={}", bob.id), 403), ("userId=x".into(), 400)]
+    {
+        let request = node.request(Method::DELETE, &format!("{path}?{query}")).bearer_auth(&alice.token);
+        assert_eq!(send(request).await.status, status, "{query}");
+    }
+    let held =
+        node.post("/api/drops/reserve", ADMIN_TOKEN, json!({ "dropId": drop_id, "userId": bob.id, "size": 9 })).await;
+    held.expect_status(201);
+    let request = node.request(Method::DELETE, &format!("{path}?userId={}", bob.id)).bearer_auth(ADMIN_TOKEN);
+    send(request).await.expect_status(200);
+    let twice = node.request(Method::DELETE, &format!("{path}?userId={}", bob.id)).bearer_auth(ADMIN_TOKEN);
+    send(twice.json(&json!({ "userId": bob.id }))).await.expect_error(400, "invalid_field");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn byte_order_mark_is_skipped_and_compressed_bodies_are_refused(db: PgPool) {
+    let node = Node::start(&db).await;
+    let post = |path: &str, body: &'static str| {
+        node.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json").body(body)
+    };
+    send(post("/api/users/get-or-create", "\u{feff}{\"username\":\"alice\"}")).await.expect_status(200);
+    for encoding in ["gzip", "br", "deflate, gzip"] {
+        let request = post("/api/users/get-or-create", "{\"username\":\"bob\"}");
+        send(request.header(header::CONTENT_ENCODING, encoding)).await.expect_error(415, "wrong_content_type");
+        let form = node.request(Method::POST, "/rpc/sign_in").header(header::CONTENT_ENCODING, encoding);
+        let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body("username=bob");
+        send(form).await.expect_error(415, "wrong_content_type");
+    }
+    let plain = post("/api/users/get-or-create", "{\"username\":\"carol\"}");
+    send(plain.header(header::CONTENT_ENCODING, "identity")).await.expect_status(200);
+    assert_eq!(query_number(&db, "select count(*) from users").await, 2);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn trailing_slash_leads_to_the_address_without(db: PgPool) {
+    let node = Node::start(&db).await;
+    for (method, path, target) in [
+        (Method::GET, "/purchases/", "/purchases"),
+        (Method::GET, "/drops/1/?before=x", "/drops/1?before=x"),
+        (Method::GET, "/drops/past//", "/drops/past"),
+        (Method::GET, "/api/drops/", "/api/drops"),
+        (Method::POST, "/api/users/get-or-create/", "/api/users/get-or-create"),
+        (Method::DELETE, "/api/drops/1/reservation/", "/api/drops/1/reservation"),
+    ] {
+        let answer = send(node.request(method, path)).await.expect_status(308);
+        assert_eq!(answer.header("location"), target);
+    }
+    for path in ["//evil.test/", "///", "/api//"] {
+        let answer = node.get(path).await;
+        let location = answer.header("location");
+        assert!(
+            location.is_empty() || (location.starts_with('/') && !location.starts_with("//")),
+            "{path}: {location}"
+        );
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn other_requests_for_the_socket_learn_its_version(db: PgPool) {
+    let node = Node::start(&db).await;
+    let answer = node.get("/ws").await.expect_status(426);
+    assert_eq!((answer.header("upgrade"), answer.header("sec-websocket-version")), ("websocket", "13"));
     node.stop_and_assert_invariants().await;
 }

@@ -118,8 +118,14 @@ async fn forged_or_stale_session_is_unauthorized(db: PgPool) {
 async fn session_cookie_authenticates_rest_requests(db: PgPool) {
     let node = Node::start(&db).await;
     let drop_id = node.create_open_drop(5).await;
-    for (scheme, prefix, secure) in [("http", "", ""), ("https", "__Host-", "; Secure")] {
-        let body = json!({ "username": format!("alice over {scheme}") });
+    for (name, scheme, prefix, secure) in [
+        ("one", "http", "", ""),
+        ("two", "http, https", "", ""),
+        ("three", "https", "__Host-", "; Secure"),
+        ("four", "HTTPS", "__Host-", "; Secure"),
+        ("five", "https, http", "__Host-", "; Secure"),
+    ] {
+        let body = json!({ "username": name });
         let request = |path: &str| node.request(Method::POST, path).header("x-forwarded-proto", scheme);
         let answer = send(request("/api/users/get-or-create").json(&body)).await.expect_status(200);
         let cookies: Vec<_> =
@@ -185,10 +191,13 @@ async fn cross_site_requests_are_forbidden(db: PgPool) {
     for foreign in
         ["http://evil.test", "https://evil.test", "null", &format!("{own}.evil.test"), "http://127.0.0.1", ""]
     {
-        send(server_function(foreign)).await.expect_error(403, "forbidden");
-        send(rest(foreign)).await.expect_error(403, "forbidden");
+        send(server_function(foreign)).await.expect_error(403, "foreign_origin");
+        send(rest(foreign)).await.expect_error(403, "foreign_origin");
     }
     assert_eq!(query_number(&db, "select count(*) from reservations").await, 0);
+    // No browser sends a token by itself.
+    let with_token = node.request(Method::POST, &path).header(header::ORIGIN, "http://evil.test").bearer_auth("x");
+    send(with_token).await.expect_error(401, "unauthorized");
     send(server_function(&own)).await.expect_status(200);
     send(rest(&own)).await.expect_status(200);
     node.stop_and_assert_invariants().await;

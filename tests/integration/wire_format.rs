@@ -5,8 +5,8 @@ use sneakdrop::domain::{
     Purchase, Purchaser, Reservation, ReservationStatus, Size, SneakerDrop, Timestamp, User, Visitor,
     error::{DropError, Missing},
     event::{
-        DropCreated, DropsSnapshot, Heartbeat, PurchaseCompleted, Reason, ReservationChange, ServerEvent, SizeLevel,
-        StockUpdate, VisitorState,
+        DropCreated, DropRemoved, DropUpdated, DropsSnapshot, Heartbeat, PurchaseCompleted, Reason, ReservationChange,
+        ServerEvent, SizeLevel, StockUpdate, VisitorState,
     },
 };
 use std::fs;
@@ -36,7 +36,7 @@ fn every_event_is_read_back_as_it_was_written() {
 
 #[test]
 fn words_of_a_newer_server_do_not_spoil_the_rest() {
-    let mut snapshot = serde_json::to_value(DropsSnapshot { now: now(), drops: vec![drop()] }).expect("JSON");
+    let mut snapshot = serde_json::to_value(snapshot()).expect("JSON");
     let mut unreadable = snapshot["drops"][0].clone();
     unreadable["price_cents"] = json!({ "amount": "199.00" });
     snapshot["drops"].as_array_mut().expect("a list").insert(0, unreadable);
@@ -68,9 +68,10 @@ fn events() -> Vec<ServerEvent> {
     let user = || User { id: 900_001, username: "sam".into() };
     let visitor = Visitor { user: user(), reservations: vec![reservation()], purchases: vec![purchase()] };
     vec![
-        ServerEvent::Snapshot(DropsSnapshot { now: now(), drops: vec![drop()] }),
+        ServerEvent::Snapshot(snapshot()),
         ServerEvent::Heartbeat(Heartbeat { now: now() }),
         ServerEvent::DropCreated(DropCreated { drop: drop() }),
+        ServerEvent::DropUpdated(DropUpdated { drop: SneakerDrop { price_cents: 18_900, ..drop() } }),
         ServerEvent::StockUpdated(update()),
         ServerEvent::PurchaseCompleted(PurchaseCompleted {
             drop_id: 900_001,
@@ -87,6 +88,7 @@ fn events() -> Vec<ServerEvent> {
             purchase: Some(Purchase { id: 900_010, reservation_id: 900_004, ..purchase() }),
         }),
         ServerEvent::Visitor(VisitorState { visitor: None }),
+        ServerEvent::DropRemoved(DropRemoved { drop_id: 900_001, version: 9 }),
     ]
 }
 
@@ -96,8 +98,10 @@ fn errors() -> Vec<DropError> {
         DropError::invalid("size", "must be text"),
         DropError::MalformedBody("it is not JSON".into()),
         DropError::BodyTooLarge,
+        DropError::BodyTimedOut,
         DropError::WrongContentType,
         DropError::Forbidden,
+        DropError::ForeignOrigin,
         DropError::NotFound(Missing::Drop),
         DropError::NotFound(Missing::Reservation),
         DropError::NotFound(Missing::User),
@@ -113,6 +117,7 @@ fn errors() -> Vec<DropError> {
         DropError::ReservationExpired,
         DropError::SizeRequired { sizes_left: vec!["US 9".into(), "US 10".into()] },
         DropError::UnknownSize { sizes_left: vec!["US 9".into()] },
+        DropError::TooManyRequests,
         DropError::Unavailable,
         DropError::Unknown,
         DropError::Internal,
@@ -124,7 +129,8 @@ fn errors() -> Vec<DropError> {
             DropError::Invalid { .. } | DropError::MalformedBody(_) | DropError::BodyTooLarge => {}
             DropError::WrongContentType | DropError::Unauthorized | DropError::Forbidden | DropError::NotFound(_) => {}
             DropError::MethodNotAllowed | DropError::UsernameTaken | DropError::TooManyNames => {}
-            DropError::SoldOut | DropError::Ended => {}
+            DropError::SoldOut | DropError::Ended | DropError::TooManyRequests => {}
+            DropError::ForeignOrigin | DropError::BodyTimedOut => {}
             DropError::NotStarted { .. } | DropError::LimitReached { .. } | DropError::NoActiveReservation => {}
             DropError::ReservationExpired | DropError::SizeRequired { .. } | DropError::UnknownSize { .. } => {}
             DropError::Unavailable | DropError::Unknown | DropError::Internal | DropError::Unreachable => {}
@@ -135,6 +141,15 @@ fn errors() -> Vec<DropError> {
 
 fn now() -> Timestamp {
     "2030-01-31T18:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a time").into()
+}
+
+fn snapshot() -> DropsSnapshot {
+    DropsSnapshot {
+        now: now(),
+        epoch: "7000000000000000000.00000001".into(),
+        build: "0.1.0".into(),
+        drops: vec![drop()],
+    }
 }
 
 fn drop() -> SneakerDrop {

@@ -25,7 +25,7 @@ pub(crate) async fn assert_invariants(db: &PgPool) {
 const VIOLATIONS_SHOWN: usize = 10;
 
 /// Each invariant with a query that returns a description of each violation.
-const INVARIANTS: [(&str, &str); 6] = [
+const INVARIANTS: [(&str, &str); 7] = [
     (
         "available is not negative, held is the number of active reservations, and available + active + sold is total",
         "select format('drop %s, %s: total %s, available %s, held %s; active %s, sold %s', s.drop_id, s.label,
@@ -36,6 +36,12 @@ const INVARIANTS: [(&str, &str); 6] = [
          left join (select size_id, count(*) as n from purchases group by size_id) sold on sold.size_id = s.id
          where available_stock < 0 or held_stock <> coalesce(active.n, 0)
              or available_stock + coalesce(active.n, 0) + coalesce(sold.n, 0) <> total_stock",
+    ),
+    (
+        "a drop is sold out since some time exactly if no pair of it is left",
+        "select format('drop %s: sold out since %s', id, sold_out_since) from drops d
+         where (sold_out_since is null)
+             <> exists (select from drop_sizes where drop_id = d.id and available_stock + held_stock > 0)",
     ),
     (
         "a user has at most one active reservation of a drop",

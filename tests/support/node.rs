@@ -154,7 +154,8 @@ impl Node {
 
     /// Compares the catalog with the database now, as the job does twice a second.
     pub(crate) async fn reconcile_now(&self) {
-        self.state.catalog.reconcile(&self.state.pool, &self.state.clock).await.expect("the database is available");
+        let outdated = self.state.catalog.reconcile(&self.state.pool, &self.state.clock).await;
+        outdated.expect("the database is available");
     }
 
     /// Whether the node would refuse this reservation as sold out without a query.

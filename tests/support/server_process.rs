@@ -27,8 +27,12 @@ impl ServerProcess {
     ///
     /// `environment` adds variables to those that name the database, the port and the log level, and overrides them.
     pub(crate) async fn start(database: &PgConnectOptions, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sneakdrop"))
-            .args(arguments)
+        Self::run(Command::new(env!("CARGO_BIN_EXE_sneakdrop")).args(arguments), database, environment).await
+    }
+
+    /// Runs the server by a command and waits until it listens.
+    pub(crate) async fn run(command: &mut Command, database: &PgConnectOptions, environment: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env("DATABASE_URL", database.to_url_lossy().as_str())
             .envs([("LISTEN_HOST", "127.0.0.1"), ("PORT", "0"), ("RUST_LOG", "info"), ("NO_COLOR", "1")])
             .envs(environment.iter().copied())

@@ -10,7 +10,9 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use sneakdrop::domain::{
     Purchase, Reservation, SneakerDrop, Visitor,
-    event::{DropCreated, DropsSnapshot, Reason, ReservationChange, ServerEvent, StockUpdate, VisitorState},
+    event::{
+        DropCreated, DropUpdated, DropsSnapshot, Reason, ReservationChange, ServerEvent, StockUpdate, VisitorState,
+    },
 };
 use std::collections::BTreeMap;
 use tokio::net::{TcpSocket, TcpStream};
@@ -32,6 +34,7 @@ pub(crate) struct Subscriber {
     /// The version of each drop in its latest stock update.
     update_versions: BTreeMap<i64, i64>,
     pub(crate) visitor: Option<Visitor>,
+    pub(crate) epoch: String,
     /// How many events were received, heartbeats and snapshots included.
     pub(crate) events: usize,
     pub(crate) snapshots: usize,
@@ -50,6 +53,7 @@ impl Subscriber {
                 snapshot_versions: BTreeMap::new(),
                 update_versions: BTreeMap::new(),
                 visitor: None,
+                epoch: String::new(),
                 events: 0,
                 snapshots: 0,
             };
@@ -95,16 +99,27 @@ impl Subscriber {
         let is_in_snapshot =
             |drop_id: &i64, version: &i64| self.snapshot_versions.get(drop_id).is_some_and(|known| version <= known);
         match &event {
-            ServerEvent::Snapshot(DropsSnapshot { drops, .. }) => {
+            ServerEvent::Snapshot(DropsSnapshot { epoch, drops, .. }) => {
                 self.snapshots += 1;
+                if self.epoch != *epoch {
+                    self.epoch.clone_from(epoch);
+                    self.update_versions.clear();
+                }
                 self.drops = drops.iter().map(|drop| (drop.id, drop.clone())).collect();
                 self.snapshot_versions = drops.iter().map(|drop| (drop.id, drop.version)).collect();
             }
             ServerEvent::DropCreated(DropCreated { drop }) if is_in_snapshot(&drop.id, &drop.version) => return None,
             ServerEvent::DropCreated(DropCreated { drop }) => {
                 let known = self.drops.insert(drop.id, drop.clone());
-                assert!(known.is_none(), "{drop:?} was created twice");
+                // A snapshot may have it already, in an older version.
+                let is_new = known.is_none() || self.snapshot_versions.contains_key(&drop.id);
+                assert!(is_new, "{drop:?} was created twice");
             }
+            ServerEvent::DropUpdated(DropUpdated { drop }) => {
+                let known = self.drops.insert(drop.id, drop.clone()).expect("a drop is sent before its updates");
+                assert!(known.version <= drop.version, "{drop:?} came after {known:?}");
+            }
+            ServerEvent::DropRemoved(removed) => drop(self.drops.remove(&removed.drop_id)),
             ServerEvent::StockUpdated(update) => {
                 let previous = self.update_versions.insert(update.drop_id, update.version);
                 assert!(previous < Some(update.version), "{update:?} came after version {previous:?}");
@@ -161,6 +176,13 @@ impl Subscriber {
 
     pub(crate) async fn until_stock_is(&mut self, stock: &[Stock]) {
         while shown_stock(self.drops.values().cloned()) != stock {
+            self.next().await;
+        }
+    }
+
+    /// Receives events until the condition holds.
+    pub(crate) async fn until(&mut self, is_expected: impl Fn(&Self) -> bool) {
+        while !is_expected(self) {
             self.next().await;
         }
     }

@@ -2,7 +2,9 @@
 
 use super::{caller::Caller, username::Username};
 use crate::{
-    domain::{LISTED_PURCHASES, Purchase, Reservation, ReservationStatus, User, Visitor, error::DropError},
+    domain::{
+        LISTED_ON_A_PAGE, Order, Orders, Purchase, Reservation, ReservationStatus, User, Visitor, error::DropError,
+    },
     server::{
         database::{
             Pool,
@@ -186,19 +188,32 @@ pub(crate) async fn identity_of(pool: &Pool, user_id: i64) -> Result<Option<Iden
     Ok(found)
 }
 
-/// A visitor with their active reservations and newest purchases; `None` if there is no such user any more.
-pub(crate) async fn visitor(pool: &Pool, identity: Identity) -> Result<Option<Visitor>, DropError> {
-    read_visitor(pool, identity, false).await
+/// A visitor with their active reservations and their purchases of current drops; `None` if there is no such user any more.
+pub(crate) async fn visitor(state: &AppState, identity: Identity) -> Result<Option<Visitor>, DropError> {
+    read_visitor(state, identity, None, false).await
 }
 
 /// The same for a visitor who comes back with their proof. So they keep it, and their claim is confirmed.
-pub(crate) async fn returning_visitor(pool: &Pool, identity: Identity) -> Result<Option<Visitor>, DropError> {
-    read_visitor(pool, identity, true).await
+/// `past` is a drop that is not current and of which the purchases matter all the same.
+pub(crate) async fn returning_visitor(
+    state: &AppState,
+    identity: Identity,
+    past: Option<i64>,
+) -> Result<Option<Visitor>, DropError> {
+    read_visitor(state, identity, past, true).await
 }
 
-async fn read_visitor(pool: &Pool, identity: Identity, comes_back: bool) -> Result<Option<Visitor>, DropError> {
-    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-    let visitor = with_timeout(query_visitor(&mut connection, identity, comes_back)).await?;
+async fn read_visitor(
+    state: &AppState,
+    identity: Identity,
+    past: Option<i64>,
+    comes_back: bool,
+) -> Result<Option<Visitor>, DropError> {
+    let mut limits = state.catalog.limits();
+    limits.0.extend(past);
+    limits.1.extend(past.map(|_| 1));
+    let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+    let visitor = with_timeout(query_visitor(&mut connection, identity, limits, comes_back)).await?;
     connection.put_back();
     Ok(visitor)
 }
@@ -206,6 +221,7 @@ async fn read_visitor(pool: &Pool, identity: Identity, comes_back: bool) -> Resu
 async fn query_visitor(
     connection: &mut PgConnection,
     identity: Identity,
+    (drop_ids, limits): (Vec<i64>, Vec<i64>),
     comes_back: bool,
 ) -> Result<Option<Visitor>, sqlx::Error> {
     let Identity { id: user_id, public_id } = identity;
@@ -246,11 +262,49 @@ async fn query_visitor(
     let purchases = sqlx::query_as!(
         Purchase,
         "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label as size, p.price_cents, p.created_at
-         from purchases p join drop_sizes s on s.id = p.size_id
-         where p.user_id = $1 order by p.id desc limit $2",
+         from unnest($2::bigint[], $3::bigint[]) as current (drop_id, most)
+         cross join lateral (
+             select * from purchases where user_id = $1 and drop_id = current.drop_id order by id desc limit most
+         ) p
+         join drop_sizes s on s.id = p.size_id
+         order by p.id desc",
         user_id,
-        LISTED_PURCHASES
+        &drop_ids,
+        &limits
     );
     let purchases = purchases.fetch_all(&mut *connection).await?;
     Ok(Some(Visitor { user, reservations, purchases }))
+}
+
+/// One page of a user's orders: those before a purchase, or the newest.
+pub(crate) async fn orders(pool: &Pool, user_id: i64, before: Option<i64>) -> Result<Orders, DropError> {
+    // `+ 0` rules out the index by id, which the planner would search through everybody's purchases.
+    let rows = sqlx::query!(
+        "select p.id, p.drop_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
+         from purchases p join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
+         where p.user_id = $1 and p.id < $2 order by p.id + 0 desc limit $3",
+        user_id,
+        before.unwrap_or(i64::MAX),
+        LISTED_ON_A_PAGE as i64 + 1
+    );
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let mut rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
+    connection.put_back();
+    let has_older = rows.len() > LISTED_ON_A_PAGE;
+    rows.truncate(LISTED_ON_A_PAGE);
+    let older = rows.last().filter(|_| has_older).map(|row| format!("before={}", row.id));
+    let orders = rows.into_iter().map(|row| Order {
+        purchase: Purchase {
+            id: row.id,
+            drop_id: row.drop_id,
+            user_id,
+            reservation_id: row.reservation_id,
+            size: row.label,
+            price_cents: row.price_cents,
+            created_at: row.created_at.into(),
+        },
+        drop_name: row.name,
+        image_url: row.image_url,
+    });
+    Ok(Orders { user_id, orders: orders.collect(), is_first: before.is_none(), older })
 }

@@ -1,14 +1,39 @@
 //! Where a request comes from, and under which address the site is seen.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
-/// Whether a request that changes something, or opens a socket, comes from a page of this site. Browsers always send
-/// `Origin` with such requests; other programs may leave it out.
-pub(crate) fn is_same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    matches!((origin, host), (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
+/// Whether a request may act for its sender: it comes from a page of this site or from no page, or it brings its proof
+/// itself. Browsers always send `Origin` with requests that change something or open a socket; other programs may leave it
+/// out.
+pub(crate) fn may_act(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION)
+        || headers.get(header::ORIGIN).is_none_or(|origin| {
+            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+            origin.is_some_and(|(scheme, authority)| is_this_site(headers, scheme, authority))
+        })
+}
+
+/// Whether a page at this address is one of this site. The scheme only gives the ports that are left out: this server does
+/// not know by which one it is reached.
+fn is_this_site(headers: &HeaderMap, scheme: &str, authority: &str) -> bool {
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    let site = |authority: &str| {
+        let authority = authority.parse::<Authority>().ok().filter(|authority| !authority.as_str().contains('@'))?;
+        Some((authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(default_port)))
+    };
+    let host = headers.get(header::HOST).and_then(|host| site(host.to_str().ok()?));
+    host.is_some() && site(authority) == host
+}
+
+/// The path of the page of this site from which the request was sent, if it was from one.
+pub(crate) fn referring_path(headers: &HeaderMap) -> Option<String> {
+    let referer: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    let is_ours = is_this_site(headers, referer.scheme_str()?, referer.authority()?.as_str());
+    is_ours.then(|| referer.path().to_owned())
 }
 
 /// Scheme and host under which the caller reached this site.
@@ -18,15 +43,11 @@ pub(crate) fn origin(headers: &HeaderMap) -> String {
     format!("{scheme}://{host}")
 }
 
-/// Whether the request follows a link or a form on a page of this site.
-pub(crate) fn is_referred_by_this_site(headers: &HeaderMap) -> bool {
-    let referer = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok());
-    referer.is_some_and(|referer| referer.strip_prefix(&origin(headers)).is_some_and(|path| path.starts_with('/')))
-}
-
-/// As the reverse proxy reports it; this server does not terminate TLS.
+/// As the reverse proxies report it, the outermost first; this server does not terminate TLS.
 pub(crate) fn is_https(headers: &HeaderMap) -> bool {
-    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+    const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    let schemes = headers.get(FORWARDED_PROTO).and_then(|schemes| schemes.to_str().ok()).unwrap_or_default();
+    schemes.split(',').next().is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
 #[cfg(test)]
@@ -34,18 +55,53 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
+    fn headers<const N: usize>(headers: [(HeaderName, &'static str); N]) -> HeaderMap {
+        headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+    }
+
     #[test]
-    fn only_pages_of_this_host_have_the_same_origin() {
-        let headers = |origin: &'static str| {
-            let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("shop.test:3000"))]);
-            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            headers
-        };
-        assert!(is_same_origin(&headers("http://shop.test:3000")));
-        assert!(is_same_origin(&headers("https://SHOP.test:3000")));
-        for foreign in ["http://evil.test", "http://shop.test", "http://shop.test:3000.evil.test", "null", ""] {
-            assert!(!is_same_origin(&headers(foreign)), "{foreign}");
+    fn only_pages_of_this_host_may_act() {
+        for (host, origin) in [
+            ("shop.test:3000", "http://shop.test:3000"),
+            ("shop.test:3000", "https://SHOP.test:3000"),
+            ("shop.test:443", "https://shop.test"),
+            ("shop.test", "https://shop.test:443"),
+            ("shop.test:80", "http://shop.test"),
+            ("[::1]:3000", "http://[::1]:3000"),
+        ] {
+            assert!(may_act(&headers([(header::HOST, host), (header::ORIGIN, origin)])), "{host} {origin}");
         }
-        assert!(is_same_origin(&HeaderMap::new()), "programs send no Origin");
+        for (host, origin) in [
+            ("shop.test:3000", "http://evil.test"),
+            ("shop.test:3000", "http://shop.test"),
+            ("shop.test:3000", "http://shop.test:3000.evil.test"),
+            ("shop.test:80", "https://shop.test"),
+            ("shop.test", "ftp://shop.test"),
+            ("shop.test", "http://evil.test@shop.test"),
+            ("shop.test", "http://shop.test/"),
+            ("shop.test", "null"),
+            ("shop.test", ""),
+        ] {
+            assert!(!may_act(&headers([(header::HOST, host), (header::ORIGIN, origin)])), "{host} {origin}");
+        }
+        assert!(may_act(&HeaderMap::new()), "programs send no Origin");
+        let foreign = [(header::HOST, "shop.test"), (header::ORIGIN, "http://evil.test")];
+        assert!(!may_act(&headers(foreign.clone())));
+        let [host, origin] = foreign;
+        assert!(
+            may_act(&headers([host, origin, (header::AUTHORIZATION, "Bearer x")])),
+            "no browser adds a token by itself"
+        );
+    }
+
+    #[test]
+    fn outermost_proxy_says_how_the_site_is_reached() {
+        let forwarded = |schemes| headers([(HeaderName::from_static("x-forwarded-proto"), schemes)]);
+        for https in ["https", "HTTPS", "https, http", "https,http,http", " https "] {
+            assert!(is_https(&forwarded(https)), "{https}");
+        }
+        for http in ["http", "http, https", "", "httpsx"] {
+            assert!(!is_https(&forwarded(http)), "{http}");
+        }
     }
 }

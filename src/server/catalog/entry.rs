@@ -3,7 +3,7 @@
 use super::{change::StockChange, customers::Customers};
 use crate::domain::{
     LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Size, SneakerDrop, User, add_purchaser,
-    event::{DropCreated, PurchaseCompleted, Reason, ServerEvent, SizeLevel, StockUpdate},
+    event::{DropCreated, DropUpdated, PurchaseCompleted, Reason, ServerEvent, SizeLevel, StockUpdate},
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub(super) struct Entry {
 #[derive(Default)]
 struct Pending {
     is_new: bool,
+    /// Whether something else than stock changed.
+    is_edited: bool,
     reason: Option<Reason>,
     /// Labels of the sizes whose stock changed, even if it changed back: a page may have seen the state in between.
     changed_sizes: BTreeSet<String>,
@@ -32,6 +34,11 @@ impl Entry {
         drop.latest_purchasers = purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
         let pending = Pending { is_new: true, ..Pending::default() };
         Self { drop, purchasers, customers: Customers::default(), pending }
+    }
+
+    /// Forgets what must still be sent, because every connection gets a snapshot.
+    pub(super) fn skip_events(&mut self) {
+        self.pending = Pending::default();
     }
 
     /// The version as of which this entry is complete; 0 if something is missing.
@@ -61,6 +68,10 @@ impl Entry {
         for purchaser in purchasers.into_iter().rev() {
             self.add_purchaser(purchaser);
         }
+        if drop.version >= self.drop.version {
+            // A commit of this node may have brought the version of an edit before the edit itself was read.
+            self.pending.is_edited |= is_edited(&self.drop, &drop);
+        }
         if drop.version > self.drop.version {
             self.mark_changed_sizes(&drop.sizes, drop.version == self.drop.version + 1);
             let sold = |drop: &SneakerDrop| drop.total_stock - drop.available_stock - drop.held_stock;
@@ -71,6 +82,8 @@ impl Entry {
             } else {
                 Reason::Released
             });
+        }
+        if drop.version >= self.drop.version {
             self.drop = SneakerDrop { latest_purchasers: std::mem::take(&mut self.drop.latest_purchasers), ..drop };
         }
         bought
@@ -96,13 +109,15 @@ impl Entry {
 
     pub(super) fn flush(&mut self, now: DateTime<Utc>) -> Vec<ServerEvent> {
         let drop = &self.drop;
-        let Pending { is_new, reason, changed_sizes, purchases } = std::mem::take(&mut self.pending);
+        let Pending { is_new, is_edited, reason, changed_sizes, purchases } = std::mem::take(&mut self.pending);
         let reason = if is_new { Some(Reason::Created) } else { reason };
         let mut events = vec![];
         if is_new {
             events.push(ServerEvent::DropCreated(DropCreated { drop: drop.clone() }));
+        } else if is_edited {
+            events.push(ServerEvent::DropUpdated(DropUpdated { drop: drop.clone() }));
         }
-        if let Some(reason) = reason {
+        if let Some(reason) = reason.filter(|_| is_new || !is_edited) {
             let changed = drop.sizes.iter().filter(|size| is_new || changed_sizes.contains(&size.label));
             events.push(ServerEvent::StockUpdated(StockUpdate {
                 now: now.into(),
@@ -127,4 +142,14 @@ impl Entry {
         events.extend(completed.map(ServerEvent::PurchaseCompleted));
         events
     }
+}
+
+/// Whether something else than stock differs.
+fn is_edited(before: &SneakerDrop, after: &SneakerDrop) -> bool {
+    let shown = |drop: &SneakerDrop| {
+        let SneakerDrop { name, price_cents, image_url, limit_per_user, starts_at, ends_at, sizes, .. } = drop.clone();
+        let sizes: Vec<_> = sizes.into_iter().map(|size| (size.label, size.total_stock)).collect();
+        (name, price_cents, image_url, limit_per_user, starts_at, ends_at, sizes)
+    };
+    shown(before) != shown(after)
 }

@@ -7,13 +7,22 @@
 pub(crate) mod change;
 mod customers;
 mod entry;
+mod history;
+mod past;
 mod reconcile;
 
+pub(crate) use past::PastCursor;
+pub use reconcile::Outdated;
+
 use super::clock::CLOCK_TOLERANCE;
-use crate::domain::{Purchaser, SneakerDrop, event::ServerEvent};
+use crate::domain::{
+    Purchaser, SneakerDrop,
+    event::{DropRemoved, ServerEvent},
+};
 use change::StockChange;
 use chrono::{DateTime, Utc};
 use entry::Entry;
+use history::History;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -24,31 +33,69 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Every drop by its id, and what of it must still be sent.
+/// Every drop, and what of it must still be sent.
 #[derive(Default)]
 pub struct Catalog {
-    drops: RwLock<BTreeMap<i64, Entry>>,
+    known: RwLock<Known>,
     changed: Notify,
     revision: AtomicU64,
     /// When the database was last asked and everything it has was known here.
     verified_at: Mutex<Option<Instant>>,
 }
 
-impl Catalog {
+#[derive(Default)]
+struct Known {
+    /// By the id of the drop.
+    drops: BTreeMap<i64, Entry>,
+    /// Versions of drops that no page could read, so that they are not read again all the time.
+    unreadable: BTreeMap<i64, i64>,
+    /// Removed since the last flush.
+    removed: Vec<DropRemoved>,
+    history: History,
+    /// Whether a commit of this node showed that the database went back.
+    is_doubted: bool,
+}
+
+impl Known {
     /// In the order of their start.
-    pub fn drops(&self) -> Vec<SneakerDrop> {
-        let mut drops: Vec<_> = self.read().values().map(|entry| entry.drop.clone()).collect();
+    fn drops(&self) -> Vec<SneakerDrop> {
+        let mut drops: Vec<_> = self.drops.values().map(|entry| entry.drop.clone()).collect();
         drops.sort_by_key(|drop| (drop.starts_at, drop.id));
         drops
     }
 
+    fn remove(&mut self, drop_id: i64) {
+        if let Some(entry) = self.drops.remove(&drop_id) {
+            self.removed.push(DropRemoved { drop_id, version: entry.drop.version + 1 });
+        }
+    }
+}
+
+impl Catalog {
+    /// In the order of their start.
+    pub fn drops(&self) -> Vec<SneakerDrop> {
+        self.read().drops()
+    }
+
+    /// The epoch of the database, and the drops as they are in it.
+    pub(crate) fn snapshot(&self) -> (String, Vec<SneakerDrop>) {
+        let known = self.read();
+        (known.history.epoch(), known.drops())
+    }
+
     pub fn get(&self, drop_id: i64) -> Option<SneakerDrop> {
-        self.read().get(&drop_id).map(|entry| entry.drop.clone())
+        self.read().drops.get(&drop_id).map(|entry| entry.drop.clone())
+    }
+
+    /// For each drop how many of a user's purchases matter: as many as its limit, or one.
+    pub(crate) fn limits(&self) -> (Vec<i64>, Vec<i64>) {
+        let limit = |entry: &Entry| i64::from(entry.drop.limit_per_user.unwrap_or(1));
+        self.read().drops.iter().map(|(id, entry)| (*id, limit(entry))).unzip()
     }
 
     /// The newest purchasers of a drop, at most [`LISTED_PURCHASERS`].
     pub fn purchasers(&self, drop_id: i64) -> Option<Vec<Purchaser>> {
-        self.read().get(&drop_id).map(|entry| entry.purchasers.clone())
+        self.read().drops.get(&drop_id).map(|entry| entry.purchasers.clone())
     }
 
     /// Grows with every change, so that what was computed from the catalog can be cached until then.
@@ -64,8 +111,8 @@ impl Catalog {
         if verified_at.is_none_or(|verified_at| verified_at.elapsed() > VERIFIED_FOR) {
             return false;
         }
-        let drops = self.read();
-        let Some(Entry { drop, customers, .. }) = drops.get(&drop_id) else { return false };
+        let known = self.read();
+        let Some(Entry { drop, customers, .. }) = known.drops.get(&drop_id) else { return false };
         let size = size.and_then(|label| drop.sizes.iter().find(|size| size.label == label));
         (drop.available_stock == 0 || size.is_some_and(|size| size.available_stock == 0))
             && drop.is_open(now)
@@ -79,31 +126,40 @@ impl Catalog {
 
     /// Records that the outcome of a transaction is unknown, so that retries are decided by the database.
     pub(crate) fn mark_uncertain(&self, drop_id: i64) {
-        if let Some(entry) = self.write().get_mut(&drop_id) {
+        if let Some(entry) = self.write().drops.get_mut(&drop_id) {
             entry.customers.uncertain_until = Some(Instant::now() + UNCERTAIN_FOR);
         }
     }
 
     /// Whether the drop may have this size; a drop that is not in the catalog may.
     pub(crate) fn may_have_size(&self, drop_id: i64, label: &str) -> bool {
-        self.read().get(&drop_id).is_none_or(|entry| entry.drop.sizes.iter().any(|size| size.label == label))
+        self.read().drops.get(&drop_id).is_none_or(|entry| entry.drop.sizes.iter().any(|size| size.label == label))
     }
 
     pub(crate) fn has(&self, drop_id: i64) -> bool {
-        self.read().contains_key(&drop_id)
+        self.read().drops.contains_key(&drop_id)
     }
 
-    /// Applies a commit of this node.
-    pub(crate) fn apply(&self, change: StockChange) {
-        if let Some(entry) = self.write().get_mut(&change.drop_id) {
+    /// The version of a drop in memory, 0 if it is not there.
+    pub(crate) fn version(&self, drop_id: i64) -> i64 {
+        self.read().drops.get(&drop_id).map_or(0, |entry| entry.drop.version)
+    }
+
+    /// Applies a commit of this node. `known_version` is what [`version`](Self::version) was before its transaction began:
+    /// the transaction must have found that one or a later one, or the database went back.
+    pub(crate) fn apply(&self, change: StockChange, known_version: i64) {
+        let mut known = self.write();
+        known.is_doubted |= change.version <= known_version;
+        if let Some(entry) = known.drops.get_mut(&change.drop_id) {
             entry.apply(change);
         }
+        drop(known);
         self.mark_changed();
     }
 
     /// Adds a drop that this node created.
     pub(crate) fn insert(&self, drop: SneakerDrop) {
-        self.write().entry(drop.id).or_insert_with(|| {
+        self.write().drops.entry(drop.id).or_insert_with(|| {
             let mut entry = Entry::new(drop, vec![]);
             entry.customers.is_complete = true;
             entry
@@ -118,7 +174,9 @@ impl Catalog {
 
     /// The events since the last flush: for each drop that changed its latest state and its new purchases.
     pub(crate) fn flush(&self, now: DateTime<Utc>) -> Vec<ServerEvent> {
-        self.write().values_mut().flat_map(|entry| entry.flush(now)).collect()
+        let mut known = self.write();
+        let removed: Vec<_> = known.removed.drain(..).map(ServerEvent::DropRemoved).collect();
+        removed.into_iter().chain(known.drops.values_mut().flat_map(|entry| entry.flush(now))).collect()
     }
 
     fn mark_changed(&self) {
@@ -126,12 +184,12 @@ impl Catalog {
         self.changed.notify_one();
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<i64, Entry>> {
-        self.drops.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<i64, Entry>> {
-        self.drops.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
-//! How the catalog learns what other nodes committed, and what this node committed without receiving the reply.
+//! How the catalog learns what others committed, and what this node committed without receiving the reply.
 
-use super::{Catalog, entry::Entry};
+use super::{Catalog, Known, customers::Customers, entry::Entry};
 use crate::{
     domain::{LISTED_PURCHASERS, Purchaser, Size, SneakerDrop, error::DropError},
     server::{
@@ -13,70 +13,231 @@ use crate::{
     },
 };
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use std::{
     collections::{BTreeMap, HashMap, btree_map},
     time::{Duration, Instant},
 };
 
+/// Whose connections lack something after a reconciliation, beyond the events that follow.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// Users whose reservations or purchases changed.
+    Users(Vec<i64>),
+    /// The database went back: what anybody knows may be of another history.
+    Everybody,
+}
+
+/// What the database has, compared with what was known when it was asked.
+struct Comparison {
+    /// Drops of which something is not known, with their version.
+    changed: BTreeMap<i64, i64>,
+    /// Known drops that do not exist any more.
+    removed: Vec<i64>,
+    /// Known drops that are not current any more.
+    past: Vec<i64>,
+    /// Whether a version is lower than the known one. What was known had been committed, so the database went back.
+    went_back: bool,
+}
+
 impl Catalog {
-    /// Reads the database's clock and the versions of all drops, then the drops that this node has in an older version.
-    /// Returns the users whose reservations or purchases changed.
-    pub async fn reconcile(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Vec<i64>, DropError> {
-        let mut changed = self.read_changed_versions(pool, clock).await?;
+    /// Reads the database's clock and the versions of all current drops, then the drops that this node has in another version.
+    pub async fn reconcile(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Outdated, DropError> {
+        let Comparison { mut changed, removed, past, went_back } = self.compare(pool, clock).await?;
+        if went_back {
+            let outdated = self.reload_all(pool, clock).await;
+            // Otherwise the next reconciliation would not know of it.
+            self.write().is_doubted |= outdated.is_err();
+            return outdated;
+        }
+        if !removed.is_empty() || !past.is_empty() {
+            let mut known = self.write();
+            for drop_id in removed {
+                known.unreadable.remove(&drop_id);
+                known.remove(drop_id);
+            }
+            // Pages that show them keep them.
+            for drop_id in past {
+                known.unreadable.remove(&drop_id);
+                known.drops.remove(&drop_id);
+            }
+            drop(known);
+            self.mark_changed();
+        }
         changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
         if !changed.is_empty() {
             tokio::time::sleep(OWN_COMMIT_DELAY).await;
             changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
         }
         if changed.is_empty() {
-            return Ok(vec![]);
+            return Ok(Outdated::Users(vec![]));
         }
-        self.reload(pool, &changed.into_keys().collect::<Vec<_>>()).await
+        let read = self.read_drops(pool, &changed.into_keys().collect::<Vec<_>>()).await?;
+        let changed_users = read.into_iter().flat_map(|drop| drop.merge_into(&mut self.write())).collect();
+        self.mark_changed();
+        Ok(Outdated::Users(changed_users))
     }
 
-    /// The drops whose version in the database differs from the catalog's, with that version. Sets the clock from the same
-    /// query.
-    async fn read_changed_versions(&self, pool: &Pool, clock: &DatabaseClock) -> Result<BTreeMap<i64, i64>, DropError> {
-        let (ids, versions): (Vec<i64>, Vec<i64>) =
-            self.read().iter().map(|(id, entry)| (*id, entry.known_version())).unzip();
+    /// Replaces everything that is known, and begins another epoch.
+    async fn reload_all(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Outdated, DropError> {
+        tracing::warn!("the database went back to an earlier state, or is another one: all drops are read anew");
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let current = sqlx::query_scalar!(r#"select id as "id!" from current_drops"#);
+        let ids = with_timeout(current.fetch_all(&mut *connection)).await?;
+        connection.put_back();
+        // Buyers that were known before count no more.
+        self.write().drops.values_mut().for_each(|entry| entry.customers = Customers::default());
+        let read = self.read_drops(pool, &ids).await?;
+        let mut known = self.write();
+        known.history.begin_epoch(clock.now());
+        known.drops.clear();
+        known.unreadable.clear();
+        for drop in read {
+            drop.merge_into(&mut known);
+        }
+        known.removed.clear();
+        known.drops.values_mut().for_each(Entry::skip_events);
+        drop(known);
+        self.mark_changed();
+        Ok(Outdated::Everybody)
+    }
+
+    /// Compares all versions. Sets the clock from the same query.
+    async fn compare(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Comparison, DropError> {
+        let (mut ids, mut versions, mut are_complete) = (vec![], vec![], vec![]);
+        for (id, version, is_complete) in self.read().versions() {
+            ids.push(id);
+            versions.push(version);
+            are_complete.push(is_complete);
+        }
         let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
         let requested = Instant::now();
         let rows = sqlx::query!(
-            r#"select clock_timestamp() as "now!", d.id as "id?", d.version as "version?"
+            r#"select clock_timestamp() as "now!", current_setting('transaction_read_only') = 'on' as "is_read_only!",
+                   -- A standby has no current position in the log.
+                   case when not pg_is_in_recovery() then (
+                       select system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+                       from pg_control_system()
+                   ) end as server,
+                   d.id as "id?", d.version as "version?", known.id as known_id, known.version as known_version,
+                   exists (select from drops where id = known.id) as "exists!"
                from (select) as always
                left join (
-                   drops d left join unnest($1::bigint[], $2::bigint[]) as known (id, version) on known.id = d.id
-               ) on known.version is distinct from d.version"#,
+                   current_drops d full join unnest($1::bigint[], $2::bigint[], $3::boolean[])
+                       as known (id, version, is_complete) on known.id = d.id
+               ) on known.version is distinct from d.version or not known.is_complete"#,
             &ids,
-            &versions
+            &versions,
+            &are_complete
         );
         let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
-        connection.put_back();
-        if let Some(row) = rows.first() {
-            clock.set(row.now, requested, Instant::now());
+        let Some(first) = rows.first() else { return Err(DropError::Internal) };
+        if first.is_read_only {
+            // It was demoted, or is about to be switched over: the next connection may reach its successor.
+            tracing::warn!("the database is read-only");
+            pool.close_idle();
+            return Err(DropError::Unavailable);
         }
-        Ok(rows.into_iter().filter_map(|row| row.id.zip(row.version)).collect())
+        connection.put_back();
+        clock.set(first.now, requested, Instant::now());
+        let mut known = self.write();
+        let is_other_server = first.server.clone().is_some_and(|server| known.history.set_server(server));
+        let mut comparison = Comparison {
+            went_back: is_other_server || std::mem::take(&mut known.is_doubted),
+            changed: BTreeMap::new(),
+            removed: vec![],
+            past: vec![],
+        };
+        drop(known);
+        for row in rows {
+            comparison.went_back |= row.version.zip(row.known_version).is_some_and(|(version, known)| version < known);
+            match (row.id.zip(row.version), row.known_id) {
+                (Some((id, version)), _) => drop(comparison.changed.insert(id, version)),
+                (None, Some(known_id)) if row.exists => comparison.past.push(known_id),
+                (None, Some(known_id)) => comparison.removed.push(known_id),
+                (None, None) => {}
+            }
+        }
+        Ok(comparison)
+    }
+
+    /// A drop that is not current, with its newest purchasers; `None` if it does not exist or no page could read it.
+    pub(crate) async fn read_past(&self, pool: &Pool, drop_id: i64) -> Result<Option<SneakerDrop>, DropError> {
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let (drops, mut purchasers) = with_timeout(query_drops(&mut connection, &[drop_id])).await?;
+        connection.put_back();
+        let read = drops.into_iter().find(is_readable);
+        Ok(read.map(|drop| SneakerDrop { latest_purchasers: purchasers.remove(&drop_id).unwrap_or_default(), ..drop }))
+    }
+
+    /// The drop that was created with an idempotency key.
+    pub(crate) async fn read_created(&self, pool: &Pool, key: &str) -> Result<Option<SneakerDrop>, DropError> {
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let id = sqlx::query_scalar!("select id from drops where idempotency_key = $1", key);
+        let id = with_timeout(id.fetch_optional(&mut *connection)).await?;
+        connection.put_back();
+        match id {
+            Some(id) => self.read_past(pool, id).await,
+            None => Ok(None),
+        }
     }
 
     /// Whether the catalog is older than this version of the drop, or incomplete.
     fn is_behind(&self, drop_id: i64, version: i64) -> bool {
-        self.read().get(&drop_id).is_none_or(|entry| entry.known_version() < version)
+        self.read().drops.get(&drop_id).is_none_or(|entry| entry.known_version() < version)
     }
 
-    /// Reads drops with their customers in one snapshot. Returns the users whose reservations or purchases changed.
-    async fn reload(&self, pool: &Pool, ids: &[i64]) -> Result<Vec<i64>, DropError> {
+    /// Reads drops with their customers in one snapshot.
+    async fn read_drops(&self, pool: &Pool, ids: &[i64]) -> Result<Vec<ReadDrop>, DropError> {
+        let last_purchase_ids = self.last_purchase_ids(ids);
         let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
-        let rows = sqlx::query!(
-            "select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at,
-                    s.label, s.total_stock, s.available_stock, s.held_stock
-             from drops d join drop_sizes s on s.drop_id = d.id
-             where d.id = any($1) order by d.id, s.position",
-            ids
-        );
-        let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
-        let mut read: BTreeMap<i64, SneakerDrop> = BTreeMap::new();
-        for row in rows {
-            let drop = read.entry(row.id).or_insert_with(|| SneakerDrop {
+        let read = with_timeout(async {
+            let (drops, mut purchasers) = query_drops(&mut connection, ids).await?;
+            let mut customers = query_customers(&mut connection, ids, &last_purchase_ids).await?;
+            let read = drops.into_iter().map(|drop| {
+                let (held_until, bought) = customers.remove(&drop.id).unwrap_or_default();
+                let purchasers = purchasers.remove(&drop.id).unwrap_or_default();
+                ReadDrop { drop, purchasers, held_until, bought }
+            });
+            Ok(read.collect())
+        });
+        let read = read.await?;
+        connection.rollback().await.map_err(fault)?;
+        connection.put_back();
+        Ok(read)
+    }
+
+    /// For each drop the newest purchase that its customers include.
+    fn last_purchase_ids(&self, drop_ids: &[i64]) -> Vec<i64> {
+        let known = self.read();
+        drop_ids.iter().map(|id| known.drops.get(id).map_or(0, |entry| entry.customers.last_purchase_id)).collect()
+    }
+}
+
+impl Known {
+    /// Every drop with its version and whether everything of it is known, also those that cannot be read.
+    fn versions(&self) -> impl Iterator<Item = (i64, i64, bool)> {
+        let drops = self.drops.iter().map(|(id, entry)| (*id, entry.drop.version, entry.customers.is_complete));
+        drops.chain(self.unreadable.iter().map(|(id, version)| (*id, *version, true)))
+    }
+}
+
+/// Drops with their sizes, and the newest purchasers of each.
+async fn query_drops(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<(Vec<SneakerDrop>, HashMap<i64, Vec<Purchaser>>), sqlx::Error> {
+    let rows = sqlx::query!(
+        "select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at,
+                s.label, s.total_stock, s.available_stock, s.held_stock
+         from drops d join drop_sizes s on s.drop_id = d.id
+         where d.id = any($1) order by d.id, s.position",
+        ids
+    );
+    let mut drops: Vec<SneakerDrop> = vec![];
+    for row in rows.fetch_all(&mut *connection).await? {
+        if drops.last().is_none_or(|drop| drop.id != row.id) {
+            drops.push(SneakerDrop {
                 id: row.id,
                 name: row.name,
                 price_cents: row.price_cents,
@@ -91,87 +252,115 @@ impl Catalog {
                 sizes: vec![],
                 latest_purchasers: vec![],
             });
-            drop.total_stock += row.total_stock;
-            drop.available_stock += row.available_stock;
-            drop.held_stock += row.held_stock;
-            let (total_stock, available_stock) = (row.total_stock, row.available_stock);
-            drop.sizes.push(Size { label: row.label, total_stock, available_stock });
         }
+        let drop = drops.last_mut().expect("one was pushed");
+        drop.total_stock += row.total_stock;
+        drop.available_stock += row.available_stock;
+        drop.held_stock += row.held_stock;
+        let (total_stock, available_stock) = (row.total_stock, row.available_stock);
+        drop.sizes.push(Size { label: row.label, total_stock, available_stock });
+    }
+    let rows = sqlx::query!(
+        "select p.drop_id, p.id as purchase_id, p.created_at, u.id, u.username
+         from unnest($1::bigint[]) as wanted (id)
+         cross join lateral (
+             select * from purchases where drop_id = wanted.id order by id desc limit $2
+         ) p
+         join users u on u.id = p.user_id
+         order by p.id desc",
+        ids,
+        LISTED_PURCHASERS as i64
+    );
+    let mut purchasers: HashMap<i64, Vec<Purchaser>> = HashMap::new();
+    for row in rows.fetch_all(connection).await? {
+        let (purchase_id, purchased_at) = (row.purchase_id, row.created_at.into());
+        let purchaser = Purchaser { id: row.id, username: row.username, purchase_id, purchased_at };
+        purchasers.entry(row.drop_id).or_default().push(purchaser);
+    }
+    Ok((drops, purchasers))
+}
 
-        let purchases = sqlx::query!(
-            "select p.drop_id, p.id as purchase_id, p.created_at, u.id, u.username
-             from unnest($1::bigint[]) as wanted (id)
-             cross join lateral (
-                 select * from purchases where drop_id = wanted.id order by id desc limit $2
-             ) p
-             join users u on u.id = p.user_id
-             order by p.id desc",
-            ids,
-            LISTED_PURCHASERS as i64
-        );
-        let purchases = with_timeout(purchases.fetch_all(&mut *connection)).await?;
-        let reservations = sqlx::query!(
-            "select drop_id, user_id, expires_at from reservations where drop_id = any($1) and status = 'active'",
-            ids
-        );
-        let reservations = with_timeout(reservations.fetch_all(&mut *connection)).await?;
-        let last_purchase_ids = self.last_purchase_ids(ids);
-        let buyers = sqlx::query!(
-            "select p.drop_id, p.user_id, p.id
-             from unnest($1::bigint[], $2::bigint[]) as known (drop_id, last_purchase_id)
-             join drops d on d.id = known.drop_id and d.limit_per_user is not null
-             join purchases p on p.drop_id = known.drop_id and p.id > known.last_purchase_id",
-            ids,
-            &last_purchase_ids
-        );
-        let buyers = with_timeout(buyers.fetch_all(&mut *connection)).await?;
-        connection.rollback().await.map_err(fault)?;
-        connection.put_back();
-        let mut purchasers: BTreeMap<i64, Vec<Purchaser>> = BTreeMap::new();
-        for row in purchases {
-            let (purchase_id, purchased_at) = (row.purchase_id, row.created_at.into());
-            let purchaser = Purchaser { id: row.id, username: row.username, purchase_id, purchased_at };
-            purchasers.entry(row.drop_id).or_default().push(purchaser);
-        }
+/// The holders of a drop with the expiry of their reservations; users and their purchases.
+type QueriedCustomers = (HashMap<i64, DateTime<Utc>>, Vec<(i64, i64)>);
 
-        let mut held_until: BTreeMap<i64, HashMap<i64, DateTime<Utc>>> = BTreeMap::new();
-        for row in reservations {
-            held_until.entry(row.drop_id).or_default().insert(row.user_id, row.expires_at);
-        }
-        let mut bought: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
-        for row in buyers {
-            bought.entry(row.drop_id).or_default().push((row.user_id, row.id));
-        }
+/// For each drop its holders and, if it has a limit, the purchases since the last known one.
+async fn query_customers(
+    connection: &mut PgConnection,
+    ids: &[i64],
+    last_purchase_ids: &[i64],
+) -> Result<HashMap<i64, QueriedCustomers>, sqlx::Error> {
+    let mut customers: HashMap<i64, QueriedCustomers> = HashMap::new();
+    let holders = sqlx::query!(
+        "select drop_id, user_id, expires_at from reservations where drop_id = any($1) and status = 'active'",
+        ids
+    );
+    for row in holders.fetch_all(&mut *connection).await? {
+        customers.entry(row.drop_id).or_default().0.insert(row.user_id, row.expires_at);
+    }
+    let buyers = sqlx::query!(
+        "select p.drop_id, p.user_id, p.id
+         from unnest($1::bigint[], $2::bigint[]) as known (drop_id, last_purchase_id)
+         join drops d on d.id = known.drop_id and d.limit_per_user is not null
+         join purchases p on p.drop_id = known.drop_id and p.id > known.last_purchase_id",
+        ids,
+        last_purchase_ids
+    );
+    for row in buyers.fetch_all(connection).await? {
+        customers.entry(row.drop_id).or_default().1.push((row.user_id, row.id));
+    }
+    Ok(customers)
+}
 
-        let mut changed_users = vec![];
-        let mut drops = self.write();
-        for (id, drop) in read {
-            let purchasers = purchasers.remove(&id).unwrap_or_default();
-            let version = drop.version;
-            let entry = match drops.entry(id) {
-                btree_map::Entry::Vacant(vacant) => vacant.insert(Entry::new(drop, purchasers)),
-                btree_map::Entry::Occupied(known) => {
-                    let entry = known.into_mut();
-                    changed_users.extend(entry.replace(drop, purchasers));
-                    entry
-                }
-            };
-            let held_until = held_until.remove(&id).unwrap_or_default();
-            changed_users.extend(entry.customers.changed_users(&held_until));
-            // Otherwise a commit of this node came in between, and what was read is older.
-            if entry.drop.version == version {
-                entry.customers.complete(held_until, bought.remove(&id).unwrap_or_default());
+/// A drop as the database has it.
+struct ReadDrop {
+    drop: SneakerDrop,
+    purchasers: Vec<Purchaser>,
+    /// Its holders, and when their reservations expire.
+    held_until: HashMap<i64, DateTime<Utc>>,
+    /// Users and their purchases since the last known one; empty if the drop has no limit.
+    bought: Vec<(i64, i64)>,
+}
+
+impl ReadDrop {
+    /// Takes the drop into the catalog, or leaves it out if no page could read it. Returns the users whose reservations or
+    /// purchases changed.
+    fn merge_into(self, known: &mut Known) -> Vec<i64> {
+        let Self { drop, purchasers, held_until, bought } = self;
+        let (id, version) = (drop.id, drop.version);
+        if !is_readable(&drop) {
+            if known.unreadable.insert(id, version).is_none() {
+                tracing::error!(drop_id = id, "a drop is left out, because pages could not read it");
             }
+            known.remove(id);
+            return vec![];
         }
-        self.mark_changed();
-        Ok(changed_users)
+        known.unreadable.remove(&id);
+        let mut changed_users = vec![];
+        let entry = match known.drops.entry(id) {
+            btree_map::Entry::Vacant(vacant) => vacant.insert(Entry::new(drop, purchasers)),
+            btree_map::Entry::Occupied(known) => {
+                let entry = known.into_mut();
+                changed_users.extend(entry.replace(drop, purchasers));
+                entry
+            }
+        };
+        changed_users.extend(entry.customers.changed_users(&held_until));
+        // Otherwise a commit of this node came in between, and what was read is older.
+        if entry.drop.version == version {
+            entry.customers.complete(held_until, bought);
+        }
+        changed_users
     }
+}
 
-    /// For each drop the newest purchase that its customers include.
-    fn last_purchase_ids(&self, drop_ids: &[i64]) -> Vec<i64> {
-        let drops = self.read();
-        drop_ids.iter().map(|id| drops.get(id).map_or(0, |entry| entry.customers.last_purchase_id)).collect()
-    }
+/// Whether pages read the drop as it is. SQL can bring in what the server itself would refuse.
+fn is_readable(drop: &SneakerDrop) -> bool {
+    // A number of JavaScript has 53 bits.
+    let is_number = |number: i64| number.unsigned_abs() < 1 << 53;
+    let json = serde_json::to_string(drop);
+    is_number(drop.id)
+        && is_number(drop.version)
+        && json.and_then(|json| serde_json::from_str::<SneakerDrop>(&json)).is_ok_and(|read| read == *drop)
 }
 
 /// How long a task that committed on this node may take to update the catalog, before the new version counts as another

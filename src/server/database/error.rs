@@ -46,8 +46,8 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
 }
 
 /// Whether a retry may succeed: the database is unreachable, or reports a connection error (08), a serialisation failure or
-/// deadlock (40), too many connections (53), a timeout of a transaction, lock or statement (25P03, 55P03, 57014), or that
-/// it is stopping or starting (57P).
+/// deadlock (40), too many connections (53), a timeout of a transaction, lock or statement (25P03, 55P03, 57014), that it is
+/// read-only (25006), as during a switchover, or that it is stopping or starting (57P).
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -58,7 +58,7 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            ["25P03", "55P03", "57014"].contains(&&*code)
+            ["25006", "25P03", "55P03", "57014"].contains(&&*code)
                 || ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
         }),
         _ => false,

@@ -16,8 +16,8 @@ pub struct Pool(managed::Pool<Manager>);
 impl Pool {
     /// Each session prepares `statements` when it connects, so the schema must be current.
     pub fn new(options: PgConnectOptions, statements: &[&str]) -> Self {
-        let options = options.options(SESSION_LIMITS).options(SESSION_PLANS).application_name("sneakdrop");
-        let pool = managed::Pool::builder(Manager { options, statements: statements.join(";") })
+        let statements = [SESSION, &statements.join(";")].concat();
+        let pool = managed::Pool::builder(Manager { options: portable(options), statements })
             .max_size(MAX_CONNECTIONS)
             // The connection that was used last has the newest plans, and those that are not needed stay idle.
             .queue_mode(QueueMode::Lifo)
@@ -34,6 +34,11 @@ impl Pool {
             Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
             Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
         }
+    }
+
+    /// Closes the idle connections; new ones are opened when they are needed.
+    pub(crate) fn close_idle(&self) {
+        self.0.retain(|_, _| false);
     }
 
     /// Closes idle connections now and the others when they return.
@@ -55,15 +60,29 @@ const MAX_IDLE: Duration = Duration::from_secs(1);
 /// A connection is replaced after this time, which frees what its PostgreSQL process has accumulated.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
-/// Limits that PostgreSQL enforces on each session, so that nothing holds a drop's lock for long: for a statement, for the
-/// wait for a lock, and for a transaction whose node stopped sending.
-const SESSION_LIMITS: [(&str, &str); 3] =
-    [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
-
+/// The settings of each session. They are statements and not parameters of the connection, which PgBouncer refuses or, if
+/// told so, ignores.
+///
+/// PostgreSQL enforces limits, so that nothing holds a drop's lock for long: for a statement, for the wait for a lock, and
+/// for a transaction whose node stopped sending.
+///
 /// The statements find a few rows each, so compiling them (`jit`) costs more than running them. Planning each time is worth
 /// its cost: a cached plan lives until statistics are gathered, up to minutes later, and one that was made while a table
 /// was nearly empty scans all of it. Batches choose otherwise, see [`PoolGuard::begin_with`](super::guard::PoolGuard::begin_with).
-const SESSION_PLANS: [(&str, &str); 2] = [("jit", "off"), ("plan_cache_mode", "force_custom_plan")];
+///
+/// The triggers that raise the versions of drops for those who edit by SQL leave this session alone.
+const SESSION: &str = "
+    set statement_timeout = '5s';
+    set lock_timeout = '4s';
+    set idle_in_transaction_session_timeout = '10s';
+    set jit = off;
+    set plan_cache_mode = force_custom_plan;
+    set sneakdrop.writes_versions = on;";
+
+/// Options without parameters that PgBouncer refuses.
+pub(super) fn portable(options: PgConnectOptions) -> PgConnectOptions {
+    options.extra_float_digits(None).application_name("sneakdrop")
+}
 
 /// Opens and checks connections.
 pub(super) struct Manager {

@@ -2,14 +2,19 @@
 
 use crate::{
     domain::SneakerDrop,
+    server::package::Package,
     text,
     ui::app::{App, FIRST_PAINT, FirstPaint},
     ui::router::Page,
 };
 use leptos::{either::EitherOf3, html, prelude::*};
-use std::sync::OnceLock;
 
-pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Option<String>) -> impl IntoView {
+pub(crate) fn shell(
+    options: LeptosOptions,
+    package: &Package,
+    first_paint: FirstPaint,
+    nonce: Option<String>,
+) -> impl IntoView + use<> {
     // `</script>` in a string would end the element; JSON allows the escape.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
     view! {
@@ -25,8 +30,8 @@ pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Opti
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
                 <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
-                <AutoReload options=options.clone() />
-                <Package options nonce=nonce.clone() />
+                <AutoReload options />
+                {load(package, nonce.clone())}
                 <Head first_paint=first_paint.clone() />
             </head>
             <body>
@@ -42,39 +47,18 @@ pub(crate) fn shell(options: LeptosOptions, first_paint: FirstPaint, nonce: Opti
 
 /// Loads the style sheet and the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of
 /// hashes on each request.
-#[component]
-fn Package(options: LeptosOptions, nonce: Option<String>) -> impl IntoView {
-    static FILES: OnceLock<[String; 3]> = OnceLock::new();
-    let [style_sheet, script, wasm] = FILES.get_or_init(|| package_files(&options));
+fn load(package: &Package, nonce: Option<String>) -> impl IntoView + use<> {
+    let Package { style_sheet, script, wasm, .. } = package;
     let load = format!("{}({script:?}, {wasm:?}, {HYDRATION_FAILURE:?})", include_str!("load_module.js").trim_end());
     view! {
-        <link rel="stylesheet" href=style_sheet.as_str() />
-        <link rel="modulepreload" href=script.as_str() />
-        <link rel="preload" href=wasm.as_str() r#as="fetch" r#type="application/wasm" crossorigin="" />
+        <link rel="stylesheet" href=style_sheet.clone() />
+        <link rel="modulepreload" href=script.clone() />
+        <link rel="preload" href=wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="" />
         <script r#type="module" nonce=nonce inner_html=load />
     }
 }
 
-/// The addresses of the style sheet, and of the module's JavaScript and WebAssembly. In a release their names contain the
-/// hashes that cargo-leptos writes to a file beside the server.
-fn package_files(options: &LeptosOptions) -> [String; 3] {
-    let hashes = std::env::current_exe()
-        .ok()
-        .filter(|_| options.hash_files)
-        .and_then(|server| std::fs::read_to_string(server.with_file_name(&*options.hash_file)).ok());
-    let hash_of = |file: &str| {
-        let line = hashes
-            .iter()
-            .flat_map(|hashes| hashes.lines())
-            .find_map(|line| line.split_once(':').filter(|(name, _)| *name == file));
-        line.map(|(_, hash)| format!(".{}", hash.trim())).unwrap_or_default()
-    };
-    let file =
-        |extension| format!("/{}/{}{}.{extension}", options.site_pkg_dir, options.output_name, hash_of(extension));
-    ["css", "js", "wasm"].map(file)
-}
-
-/// The id of the element that [`Package`] shows after a failure.
+/// The id of the element that [`load`] shows after a failure.
 const HYDRATION_FAILURE: &str = "hydration-failure";
 
 /// The page's title and description, and its link preview.
@@ -86,7 +70,7 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
     let drop = drops.into_iter().find(|drop| page == Page::Drop(drop.id));
     let title = page.title(drop.as_ref().map(|drop| &*drop.name));
     let about = match (page, drop) {
-        (Page::Dashboard | Page::Purchases, _) => {
+        (Page::Dashboard | Page::PastDrops | Page::Purchases, _) => {
             EitherOf3::A(view! { <meta name="description" content=text::DESCRIPTION /> })
         }
         (_, Some(drop)) => EitherOf3::B(view! { <About drop origin /> }),

@@ -14,16 +14,18 @@ pub(crate) async fn liveness() -> Json<serde_json::Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Whether this node can sell: its database answers.
+/// Whether this node can sell: its database answers and can be written to.
 pub(crate) async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Value>, DropError> {
     let question = async {
         let mut connection = PoolGuard::acquire(&state.pool).await?;
-        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&mut *connection).await?;
+        let question =
+            sqlx::query_scalar!(r#"select current_setting('transaction_read_only') = 'off' as "is_writable!""#);
+        let is_writable = question.fetch_one(&mut *connection).await?;
         connection.put_back();
-        Ok::<_, sqlx::Error>(())
+        Ok::<_, sqlx::Error>(is_writable)
     };
     match timeout(TIMEOUT, question).await {
-        Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
+        Ok(Ok(true)) => Ok(Json(json!({ "status": "ready" }))),
         _ => Err(DropError::Unavailable),
     }
 }

@@ -2,10 +2,11 @@
 
 pub(crate) mod api;
 pub(crate) mod assets;
-mod body_limit;
 pub(crate) mod context;
 mod document;
 pub(crate) mod health;
 pub(crate) mod pages;
+mod request_body;
 pub(crate) mod security;
 pub(crate) mod server_functions;
+mod trailing_slash;

@@ -1,10 +1,14 @@
 //! The pages, rendered with a nonce for the Content-Security-Policy.
 
-use super::document::shell;
+use super::{document::shell, trailing_slash::without_trailing_slash};
 use crate::{
-    domain::{Snapshot, error::DropError},
+    domain::{
+        List, Snapshot,
+        error::{DropError, Missing},
+    },
     server::{
         auth::{accounts, caller::Caller, origin},
+        catalog::{Catalog, PastCursor},
         state::AppState,
     },
     text,
@@ -21,6 +25,9 @@ use std::collections::HashMap;
 
 /// Renders the page at an address. Everything that it shows is read first, so nothing is streamed.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
+    if let Some(redirect) = without_trailing_slash(request.uri()) {
+        return redirect;
+    }
     let caller = Caller::from_headers(&state, request.headers());
     let first_paint = first_paint(&state, &caller, request.uri(), request.headers()).await;
     if request.uri().query().is_some_and(|query| query.trim_end_matches('=') == SIGNED_IN) && first_paint.has_visitor()
@@ -39,7 +46,8 @@ pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Res
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         cookies.iter().for_each(|cookie| response.append_header(header::SET_COOKIE, cookie.clone()));
     };
-    let document = move || shell(options.clone(), first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
+    let document =
+        move || shell(options.clone(), &state.package, first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
     render_app_async_with_context(context, document)(request).await
 }
 
@@ -53,25 +61,56 @@ fn cookies(state: &AppState, caller: &Caller, first_paint: &FirstPaint) -> Vec<H
 }
 
 async fn first_paint(state: &AppState, caller: &Caller, uri: &Uri, headers: &HeaderMap) -> FirstPaint {
-    let mut snapshot = snapshot(state, caller, headers).await;
+    let snapshot = snapshot(state, caller, uri, headers).await;
     let address = uri.path_and_query().map_or("/", |address| address.as_str());
-    // A drop's own page lists more purchasers than a card.
-    if let (Page::Drop(id), Ok(snapshot)) = (Page::at(address), &mut snapshot)
-        && let Some(drop) = snapshot.drops.iter_mut().find(|drop| drop.id == id)
-    {
-        drop.latest_purchasers = state.catalog.purchasers(id).unwrap_or_default();
-    }
-    let notice = origin::is_referred_by_this_site(headers).then(|| notice(uri)).flatten();
+    let notice = origin::referring_path(headers).and_then(|_| notice(uri));
     FirstPaint { address: address.into(), notice, snapshot }
 }
 
-async fn snapshot(state: &AppState, caller: &Caller, headers: &HeaderMap) -> Result<Snapshot, DropError> {
+async fn snapshot(state: &AppState, caller: &Caller, uri: &Uri, headers: &HeaderMap) -> Result<Snapshot, DropError> {
+    let page = Page::at(uri.path());
+    let past = match page {
+        Page::Drop(id) if !state.catalog.has(id) => state.catalog.read_past(&state.pool, id).await?,
+        _ => None,
+    };
     let visitor = match caller.identity() {
-        Some(user) => accounts::returning_visitor(&state.pool, user).await?,
+        Some(user) => accounts::returning_visitor(state, user, past.as_ref().map(|drop| drop.id)).await?,
         None => None,
     };
-    let catalog = &state.catalog;
-    Ok(Snapshot { now: state.clock.now().into(), origin: origin::origin(headers), drops: catalog.drops(), visitor })
+    let (epoch, mut drops) = state.catalog.snapshot();
+    let mut list = None;
+    match (page, &visitor) {
+        (Page::Drop(id), _) => match drops.iter_mut().find(|drop| drop.id == id) {
+            // A drop's own page lists more purchasers than a card.
+            Some(drop) => drop.latest_purchasers = state.catalog.purchasers(id).unwrap_or_default(),
+            None => {
+                drops.extend(past);
+                drops.sort_by_key(|drop| (drop.starts_at, drop.id));
+            }
+        },
+        (Page::PastDrops, _) => {
+            let before = before(uri, PastCursor::read)?;
+            list = Some(List::PastDrops(Catalog::past_drops(&state.pool, before).await?));
+        }
+        (Page::Purchases, Some(visitor)) => {
+            let before = before(uri, |id| id.parse().ok())?;
+            list = Some(List::Orders(accounts::orders(&state.pool, visitor.user.id, before).await?));
+        }
+        // Anything may ask for what does not exist, and needs no drops for it.
+        (Page::NotFound, _) => drops.clear(),
+        _ => {}
+    }
+    Ok(Snapshot { now: state.clock.now().into(), epoch, origin: origin::origin(headers), drops, visitor, list })
+}
+
+/// The `before` of the query, where a page of a list begins.
+fn before<T>(uri: &Uri, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, DropError> {
+    let before = query(uri).remove("before");
+    before.map(|before| read(&before).ok_or(DropError::NotFound(Missing::Path))).transpose()
+}
+
+fn query(uri: &Uri) -> HashMap<String, String> {
+    Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
 }
 
 fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
@@ -87,7 +126,7 @@ fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
 /// What became of a form that was posted without WebAssembly, as the redirect to this page has it in its query. Anyone can
 /// make a link with such a query, so it only counts on the way from a page of this site.
 fn notice(uri: &Uri) -> Option<String> {
-    let Query(query) = Query::<HashMap<String, String>>::try_from_uri(uri).unwrap_or_default();
+    let query = query(uri);
     match query.get("__err") {
         Some(error) => Some(notice_text(ServerFnUrlError::decode_err(error))),
         // With the cookie, the browser was redirected again.

@@ -3,20 +3,26 @@
 use crate::{domain::error::DropError, server::auth::origin};
 use axum::{
     extract::Request,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-/// Refuses requests that change something and come from a page of another site; adds the headers that every response has.
+/// Refuses requests that change something and come from a page of another site; words the refusal of a method; adds the
+/// headers that every response has.
 pub(crate) async fn protect(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_https = origin::is_https(request.headers());
-    let mut response = if is_read || origin::is_same_origin(request.headers()) {
+    let mut response = if is_read || origin::may_act(request.headers()) {
         next.run(request).await
     } else {
-        DropError::Forbidden.into_response()
+        DropError::ForeignOrigin.into_response()
     };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = DropError::MethodNotAllowed.into_response();
+        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

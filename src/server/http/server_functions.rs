@@ -1,18 +1,16 @@
 //! `/rpc/…`: the server functions, with the status of each error.
 
-use super::{body_limit::MAX_BODY_BYTES, pages::SIGNED_IN};
+use super::{pages::SIGNED_IN, request_body::read_body};
 use crate::{
     domain::error::{DropError, Missing},
     rpc::SignIn,
-    server::{
-        auth::origin::{self, is_same_origin},
-        state::AppState,
-    },
+    server::{auth::origin, state::AppState},
+    ui::router::Page,
 };
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use leptos::{
@@ -28,21 +26,25 @@ use leptos_axum::handle_server_fns_with_context;
 /// WebAssembly is redirected to the page it came from, with its error in the query.
 pub(crate) async fn call(State(state): State<AppState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    if !is_same_origin(&parts.headers) {
-        return DropError::Forbidden.into_response();
-    }
-    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else { return DropError::BodyTooLarge.into_response() };
-    let mut page = referring_page(&parts.headers);
-    if parts.uri.path() == SignIn::PATH {
-        page = format!("{page}?{SIGNED_IN}");
-    }
-    // Leptos redirects a plain form to it.
-    let page = HeaderValue::try_from(page).unwrap_or(HeaderValue::from_static("/"));
-    parts.headers.insert(header::REFERER, page);
+    let body = match read_body(&parts.headers, body).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    // Leptos redirects a plain form to the page that it came from, with an error in the query.
+    let origin = origin::origin(&parts.headers);
+    let page = origin::referring_path(&parts.headers).unwrap_or_else(|| Page::Dashboard.to_string());
+    let query = if parts.uri.path() == SignIn::PATH { format!("?{SIGNED_IN}") } else { String::new() };
+    let page = HeaderValue::try_from(format!("{origin}{page}{query}"));
+    parts.headers.insert(header::REFERER, page.unwrap_or(HeaderValue::from_static("/")));
     let request = Request::from_parts(parts, Body::from(body));
 
     let context = move || provide_context(state.clone());
-    let response = handle_server_fns_with_context(context, request).await.into_response();
+    let mut response = handle_server_fns_with_context(context, request).await.into_response();
+    // Relative, as a proxy may be reached by another scheme than it reports.
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    if let Some(path) = location.and_then(|location| HeaderValue::try_from(location.strip_prefix(&origin)?).ok()) {
+        response.headers_mut().insert(header::LOCATION, path);
+    }
     if response.status() == StatusCode::BAD_REQUEST {
         return DropError::NotFound(Missing::Path).into_response();
     }
@@ -56,12 +58,4 @@ pub(crate) async fn call(State(state): State<AppState>, request: Request) -> Res
     let error = DropError::de(body.clone());
     parts.status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Response::from_parts(parts, Body::from(body))
-}
-
-/// The page of this site that a form was posted from, without its query, which may contain an earlier error.
-fn referring_page(headers: &HeaderMap) -> String {
-    let origin = origin::origin(headers);
-    let referer = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or_default();
-    let page = referer.split(['?', '#']).next().unwrap_or_default();
-    if page.starts_with(&format!("{origin}/")) { page.to_owned() } else { format!("{origin}/") }
 }

@@ -4,7 +4,7 @@
 //! admits one at a time. So commands that arrive during a transaction share the next one. Nobody waits for a timer: a
 //! command that finds no transaction under way starts one at once.
 
-use super::command::{Command, Request};
+use super::command::{Command, Kind, Request};
 use crate::{domain::error::DropError, server::database::MAX_CONNECTIONS};
 use std::{
     collections::{HashMap, VecDeque, hash_map},
@@ -59,6 +59,10 @@ impl Strategy {
 /// a reply that comes too late.
 const MAX_QUEUED: usize = 12_000;
 
+/// Different commands of one kind that one user may have waiting for one drop, such as reservations of several sizes. More
+/// would take the places of others.
+const MAX_WAITING_OF_USER: usize = 4;
+
 /// The last places in a queue, which only purchases and releases may take: their users have a pair to lose.
 const KEPT_FOR_HOLDERS: usize = 2_000;
 
@@ -66,6 +70,8 @@ const KEPT_FOR_HOLDERS: usize = 2_000;
 struct Queue {
     /// In the order of arrival.
     commands: VecDeque<Command>,
+    /// How many of them each user has of each kind.
+    waiting_of: HashMap<(i64, Kind), usize>,
     workers: usize,
 }
 
@@ -84,10 +90,14 @@ impl Batcher {
             Request::Reserve(..) => MAX_QUEUED - KEPT_FOR_HOLDERS,
             Request::Release(..) | Request::Purchase(..) => MAX_QUEUED,
         };
+        let Some(command) = queue.share(command) else { return Ok(false) };
+        if queue.waiting_of.get(&command.key()).is_some_and(|waiting| *waiting >= MAX_WAITING_OF_USER) {
+            return Err(DropError::TooManyRequests);
+        }
         if queue.commands.len() >= places {
             return Err(DropError::Unavailable);
         }
-        queue.commands.push_back(command);
+        queue.push(command);
         let needs_worker = queue.workers < self.limits.workers;
         queue.workers += usize::from(needs_worker);
         Ok(needs_worker)
@@ -116,7 +126,10 @@ impl Batcher {
 
     /// Answers every command that waits for a drop with an error.
     pub(super) fn refuse_all(&self, drop_id: i64, error: &DropError) {
-        let commands = self.lock().get_mut(&drop_id).map(|queue| std::mem::take(&mut queue.commands));
+        let commands = self.lock().get_mut(&drop_id).map(|queue| {
+            queue.waiting_of.clear();
+            std::mem::take(&mut queue.commands)
+        });
         commands.into_iter().flatten().for_each(|command| command.refuse(error));
     }
 
@@ -142,6 +155,32 @@ impl Batcher {
 }
 
 impl Queue {
+    /// Lets a repetition of a command that waits share its place, however many there are. Another command is returned.
+    fn share(&mut self, command: Command) -> Option<Command> {
+        if !self.waiting_of.contains_key(&command.key()) {
+            return Some(command);
+        }
+        let key = command.key();
+        let mut waiting = self.commands.iter_mut().filter(|waiting| waiting.key() == key);
+        waiting.try_fold(command, |command, waiting| waiting.share(command).map_or_else(Some, |()| None))
+    }
+
+    fn push(&mut self, command: Command) {
+        *self.waiting_of.entry(command.key()).or_default() += 1;
+        self.commands.push_back(command);
+    }
+
+    fn pop(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front()?;
+        if let hash_map::Entry::Occupied(mut waiting) = self.waiting_of.entry(command.key()) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
+        Some(command)
+    }
+
     /// The first commands that have callers, one of each user. A repetition shares the reply; another command of the same
     /// user waits for the next batch.
     fn next_batch(&mut self, limit: usize) -> Vec<Command> {
@@ -149,7 +188,7 @@ impl Queue {
         let mut index_of = HashMap::new();
         let mut later = VecDeque::new();
         while batch.len() < limit
-            && let Some(command) = self.commands.pop_front()
+            && let Some(command) = self.pop()
         {
             if command.waiting() == 0 {
                 continue;
@@ -161,6 +200,7 @@ impl Queue {
                 }
                 hash_map::Entry::Occupied(entry) => {
                     if let Err(other) = batch[*entry.get()].share(command) {
+                        *self.waiting_of.entry(other.key()).or_default() += 1;
                         later.push_back(other);
                     }
                 }
@@ -176,6 +216,7 @@ impl Queue {
 mod tests {
     use super::{super::command::Callers, *};
     use crate::server::identity::Identity;
+    use std::sync::atomic::AtomicI64;
     use uuid::Uuid;
 
     const LIMIT: usize = 3;
@@ -191,7 +232,9 @@ mod tests {
     }
 
     fn queue(commands: Vec<Command>) -> Queue {
-        Queue { commands: commands.into(), workers: 1 }
+        let mut queue = Queue { workers: 1, ..Queue::default() };
+        commands.into_iter().for_each(|command| queue.push(command));
+        queue
     }
 
     fn users(batch: &[Command]) -> Vec<i64> {
@@ -220,9 +263,24 @@ mod tests {
     }
 
     #[test]
+    fn commands_of_one_user_take_a_few_places() {
+        let batcher = Batcher::new(Strategy::Batched);
+        let enqueue = |id, size: &str| batcher.enqueue(1, reserve(id, size).0);
+        assert_eq!(enqueue(1, "S"), Ok(true));
+        assert!((0..2 * MAX_QUEUED).all(|_| enqueue(1, "S") == Ok(false)), "repetitions share a place");
+        let sizes: Vec<_> = (1..=MAX_WAITING_OF_USER).map(|size| size.to_string()).collect();
+        let answers: Vec<_> = sizes.iter().map(|size| enqueue(1, size)).collect();
+        assert_eq!(answers.iter().filter(|answer| **answer == Err(DropError::TooManyRequests)).count(), 1);
+        assert_eq!(enqueue(2, "S"), Ok(false), "others have their places");
+    }
+
+    #[test]
     fn a_full_queue_refuses_at_once_and_affects_no_other_drop() {
         let batcher = Batcher::new(Strategy::Batched);
-        let enqueue = |drop_id, request| batcher.enqueue(drop_id, Command { user: user(1), request });
+        let users = AtomicI64::new(1);
+        let enqueue = |drop_id, request| {
+            batcher.enqueue(drop_id, Command { user: user(users.fetch_add(1, Ordering::Relaxed)), request })
+        };
         let reserve = || Request::Reserve(None, Callers::one().0);
         let purchase = || Request::Purchase(None, Callers::one().0);
         assert_eq!(enqueue(1, reserve()), Ok(true));

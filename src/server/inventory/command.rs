@@ -48,7 +48,25 @@ pub(crate) struct Granted {
     pub(crate) was_held: bool,
 }
 
+/// What a command asks for, whatever its details.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Release,
+    Purchase,
+    Reserve,
+}
+
 impl Command {
+    /// Whose it is, and what it asks for.
+    pub(super) fn key(&self) -> (i64, Kind) {
+        let kind = match self.request {
+            Request::Release(..) => Kind::Release,
+            Request::Purchase(..) => Kind::Purchase,
+            Request::Reserve(..) => Kind::Reserve,
+        };
+        (self.user.id, kind)
+    }
+
     /// Takes over the callers of a repetition, who get the same reply. Another command is returned.
     pub(super) fn share(&mut self, other: Self) -> Result<(), Self> {
         if self.user != other.user {

@@ -11,16 +11,28 @@ use crate::{
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
+pub(crate) struct Created {
+    pub(crate) drop: SneakerDrop,
+    /// Whether it was created now, and not by an earlier request with the same idempotency key.
+    pub(crate) is_new: bool,
+}
+
 /// Creates a drop and adds it to the catalog.
-pub(crate) async fn create(inventory: &Inventory, new: NewDrop) -> Result<SneakerDrop, DropError> {
+pub(crate) async fn create(inventory: &Inventory, new: NewDrop) -> Result<Created, DropError> {
     let inventory = inventory.clone();
     let transaction = async move {
+        let key = new.idempotency_key.as_ref().map(|key| key.0.clone());
         let mut transaction = PoolGuard::begin(&inventory.pool).await.map_err(fault)?;
-        let drop = insert(&mut transaction, new).await.map_err(fault)?;
+        let Some(drop) = insert(&mut transaction, new).await.map_err(fault)? else {
+            transaction.rollback().await.map_err(fault)?;
+            transaction.put_back();
+            let drop = inventory.catalog.read_created(&inventory.pool, &key.unwrap_or_default()).await?;
+            return Ok(Created { drop: drop.ok_or(DropError::Unavailable)?, is_new: false });
+        };
         transaction.commit().await.map_err(commit_fault)?;
         transaction.put_back();
         inventory.catalog.insert(drop.clone());
-        Ok(drop)
+        Ok(Created { drop, is_new: true })
     };
     let bounded = async { timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(DropError::Unknown)) };
     // In a task of its own: a caller that goes away must not stop it between the commit and the catalog.
@@ -30,23 +42,26 @@ pub(crate) async fn create(inventory: &Inventory, new: NewDrop) -> Result<Sneake
     })
 }
 
-/// Inserts a drop and its sizes in the caller's transaction.
-pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Result<SneakerDrop, sqlx::Error> {
+/// Inserts a drop and its sizes in the caller's transaction; `None` if its idempotency key has a drop already.
+pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Result<Option<SneakerDrop>, sqlx::Error> {
     let name = String::from(new.name);
     let image_url = new.image_url.map(String::from);
     let price_cents = new.price.get() as i32;
     let limit_per_user = new.limit_per_user.map(|limit| limit.get() as i32);
     let row = sqlx::query!(
-        r#"insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at)
-               values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id, version, starts_at, ends_at"#,
+        "insert into drops (name, price_cents, image_url, limit_per_user, starts_at, ends_at, idempotency_key)
+         values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6, $7)
+         on conflict on constraint drops_idempotency_key_unique do nothing
+         returning id, version, starts_at, ends_at",
         name,
         price_cents,
         image_url,
         limit_per_user,
         new.sale.starts_at,
-        new.sale.ends_at
+        new.sale.ends_at,
+        new.idempotency_key.map(|key| key.0)
     );
-    let row = row.fetch_one(&mut *connection).await?;
+    let Some(row) = row.fetch_optional(&mut *connection).await? else { return Ok(None) };
     let (labels, stocks): (Vec<String>, Vec<i32>) =
         new.sizes.0.into_iter().map(|size| (size.label.into(), size.stock.get() as i32)).unzip();
     sqlx::query!(
@@ -64,7 +79,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Resul
     let sizes: Vec<_> =
         sizes.map(|(label, stock)| Size { label, total_stock: stock, available_stock: stock }).collect();
     let stock = sizes.iter().map(|size| size.total_stock).sum();
-    Ok(SneakerDrop {
+    Ok(Some(SneakerDrop {
         id: row.id,
         name,
         price_cents,
@@ -78,5 +93,5 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: NewDrop) -> Resul
         held_stock: 0,
         sizes,
         latest_purchasers: vec![],
-    })
+    }))
 }

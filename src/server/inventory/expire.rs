@@ -37,12 +37,18 @@ struct DueDrops {
 }
 
 async fn due_drops(inventory: &Inventory) -> Result<DueDrops, DropError> {
+    // From one drop with active reservations to the next: drops without are not looked at.
     let rows = sqlx::query!(
-        r#"select id, expires_at, clock_timestamp() as "now!"
-           from drops cross join lateral (
-               select expires_at from reservations where drop_id = drops.id and status = 'active'
-               order by expires_at limit 1
-           ) first_of_drop"#
+        r#"with recursive first_of_drop as (
+               (select drop_id, expires_at from reservations where status = 'active'
+                order by drop_id, expires_at limit 1)
+               union all
+               select next.* from first_of_drop before cross join lateral (
+                   select drop_id, expires_at from reservations where status = 'active' and drop_id > before.drop_id
+                   order by drop_id, expires_at limit 1
+               ) next
+           )
+           select drop_id as "id!", expires_at as "expires_at!", clock_timestamp() as "now!" from first_of_drop"#
     );
     let mut connection = PoolGuard::acquire(&inventory.pool).await.map_err(fault)?;
     let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
@@ -54,8 +60,9 @@ async fn due_drops(inventory: &Inventory) -> Result<DueDrops, DropError> {
 }
 
 async fn expire_drop(inventory: Inventory, drop_id: i64) -> Result<(), DropError> {
+    let known_version = inventory.catalog.version(drop_id);
     if let Some(drop) = LockedDrop::enter(&inventory.pool, drop_id, &[], LockMode::SkipLocked).await? {
-        inventory.publish(drop.commit(inventory.reservation_ttl).await?, vec![]);
+        inventory.publish(drop.commit(inventory.reservation_ttl).await?, known_version, vec![]);
     }
     Ok(())
 }

@@ -74,12 +74,13 @@ impl Inventory {
     }
 
     /// Tells the catalog, the callers and the connections what was committed.
-    pub(super) fn publish(&self, mut committed: Committed, answers: Vec<AnswerCallers<'_>>) {
+    /// `known_version` is the catalog's before the transaction began.
+    pub(super) fn publish(&self, mut committed: Committed, known_version: i64, answers: Vec<AnswerCallers<'_>>) {
         if let Some(change) = committed.change.take() {
             if let Some((_, expires_at)) = change.new_holders.first() {
                 self.expiry_timer.expect(*expires_at);
             }
-            self.catalog.apply(change);
+            self.catalog.apply(change, known_version);
         }
         answers.into_iter().for_each(|answer| answer(&committed));
         (self.notify)(committed.notifications);

@@ -29,11 +29,11 @@ mod worker;
 
 pub use batcher::Strategy;
 pub(crate) use command::{Granted, Purchased, Released};
-pub(crate) use create::{create, insert};
+pub(crate) use create::{Created, create, insert};
 pub(crate) use expire::expire;
 pub use handle::Inventory;
 pub(crate) use new_drop::{
-    Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow,
+    Dollars, DropName, IdempotencyKey, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow,
 };
 pub use statements::PREPARED;
 pub(crate) use submit::{Target, purchase, release, reserve};

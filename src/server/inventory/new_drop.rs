@@ -4,11 +4,13 @@
 
 use crate::{
     domain::{ONE_SIZE, error::DropError},
-    server::{visible_text::is_showable, whole_number::WholeNumber},
+    server::{
+        visible_text::is_showable,
+        whole_number::{NumberOrText, WholeNumber},
+    },
 };
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use serde::Deserialize;
-use serde_json::Number;
 use std::collections::HashSet;
 
 /// A drop that does not exist yet.
@@ -19,6 +21,20 @@ pub(crate) struct NewDrop {
     pub(crate) limit_per_user: Option<Pairs>,
     pub(crate) sale: SaleWindow,
     pub(crate) sizes: NewSizes,
+    /// By which the caller recognises the drop when it asks again.
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+}
+
+/// Text that a caller chose for one request and its repetitions.
+pub(crate) struct IdempotencyKey(pub(super) String);
+
+impl TryFrom<&str> for IdempotencyKey {
+    type Error = &'static str;
+
+    fn try_from(key: &str) -> Result<Self, Self::Error> {
+        let is_fine = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        is_fine.then(|| Self(key.into())).ok_or("must be 1 to 255 visible ASCII characters")
+    }
 }
 
 pub(crate) type DropName = Label<100>;
@@ -57,13 +73,6 @@ impl<const MAX_CHARS: usize> From<Label<MAX_CHARS>> for String {
 #[serde(try_from = "NumberOrText")]
 pub(crate) struct Dollars(pub(crate) PriceCents);
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "must be a number or text")]
-enum NumberOrText {
-    Number(Number),
-    Text(String),
-}
-
 impl TryFrom<NumberOrText> for Dollars {
     type Error = &'static str;
 
@@ -84,8 +93,8 @@ fn cents(dollars: &str) -> Option<PriceCents> {
     if !is_digits(whole) || !is_digits(fraction) || fraction.len() > 2 {
         return None;
     }
-    let cents = format!("{whole}{fraction:0<2}").parse::<u64>().ok()?;
-    Number::from(cents).try_into().ok()
+    let cents = format!("{whole}{fraction:0<2}").parse::<i64>().ok()?;
+    cents.try_into().ok()
 }
 
 /// An `https` address with a host, or a path on this server.
@@ -179,6 +188,7 @@ impl SaleWindow {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NewSize {
     pub(crate) label: Label<20>,
     pub(crate) stock: Pairs,

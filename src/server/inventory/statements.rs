@@ -199,6 +199,8 @@ pub(super) struct Changes<'a> {
     /// Of the new reservations.
     pub(super) price_cents: i32,
     pub(super) expires_at: DateTime<Utc>,
+    /// Whether no pair is left that could be reserved or come back.
+    pub(super) is_sold_out: bool,
 }
 
 /// What a transaction has written.
@@ -223,7 +225,7 @@ pub(super) async fn write(
         _ => format!("execute {statement}({}, '{now}');", array(reservations.iter().map(|settled| settled.id))),
     };
     let statements = format!(
-        "{} {} execute write({drop_id}, {}, {}, {}, {}, {}, {}, '{}', '{now}')",
+        "{} {} execute write({drop_id}, {}, {}, {}, {}, {}, {}, '{}', '{now}', {})",
         settle("cancel", changes.cancelled),
         settle("complete", changes.completed),
         array(changes.stock.iter().map(|(size_id, ..)| size_id)),
@@ -233,6 +235,7 @@ pub(super) async fn write(
         array(changes.granted.iter().map(|(user_id, _)| user_id)),
         changes.price_cents,
         changes.expires_at.to_rfc3339(),
+        changes.is_sold_out,
     );
     let results = transaction.run(&statements).await?;
     let mut rows = results.iter().flatten();
@@ -285,7 +288,7 @@ struct BoughtRow {
 
 /// One row of arrays instead of a row for each reservation.
 const WRITE: &str = "prepare write
-    (bigint, bigint[], integer[], integer[], bigint[], bigint[], integer, timestamptz, timestamptz) as
+    (bigint, bigint[], integer[], integer[], bigint[], bigint[], integer, timestamptz, timestamptz, boolean) as
     with moved as (
         update drop_sizes s
         set available_stock = s.available_stock + m.available, held_stock = s.held_stock + m.held
@@ -296,7 +299,8 @@ const WRITE: &str = "prepare write
         select $1, size_id, user_id, $7, $8, $9 from unnest($5, $6) as new (size_id, user_id)
         returning id, user_id
     ), changed as (
-        update drops set version = version + 1 where id = $1 returning version
+        update drops set version = version + 1, sold_out_since = case when $10 then coalesce(sold_out_since, $9) end
+        where id = $1 returning version
     )
     select version, coalesce(ids, '{}') as ids, coalesce(user_ids, '{}') as user_ids
     from changed, (select array_agg(id) as ids, array_agg(user_id) as user_ids from granted) granted";
@@ -332,7 +336,7 @@ mod tests {
                  values (1, 'US 9', 1, 2, 2)";
         sqlx::raw_sql(sample).execute(&mut *connection).await.expect("the sample is valid");
         let execute = "execute locked_sizes(1); execute locked_users('{1,2}');
-             execute write(1, '{1}', '{-1}', '{1}', '{1}', '{1}', 19900, '2030-01-01', '2029-01-01');
+             execute write(1, '{1}', '{-1}', '{1}', '{1}', '{1}', 19900, '2030-01-01', '2029-01-01', false);
              execute user_states(1, '{1,2}'); execute complete('{1}', '2029-06-01'); execute cancel('{1}', '2029-06-01')";
         let rows = sqlx::raw_sql(execute).fetch_all(&mut *connection).await.expect("the statements run");
         let [size, users, written, state, bought, cancelled] = &rows[..] else {

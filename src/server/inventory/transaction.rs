@@ -236,6 +236,7 @@ impl LockedDrop {
             granted: &self.granted,
             price_cents: self.state.price_cents,
             expires_at: self.state.now + reservation_ttl,
+            is_sold_out: self.state.sizes.iter().all(|locked| locked.size.available_stock == 0 && locked.held == 0),
         };
         let mut written = statements::write(&mut self.transaction, self.id, &changes).await?;
         let reservation_of = |(user_id, size_id): &(i64, i64)| {

@@ -88,12 +88,13 @@ async fn attempt(inventory: &Inventory, drop_id: i64, batch: &mut [Command]) -> 
 
 async fn transact(inventory: &Inventory, drop_id: i64, batch: &mut [Command]) -> Result<(), BatchError> {
     let users: Vec<_> = batch.iter().map(|command| command.user).collect();
+    let known_version = inventory.catalog.version(drop_id);
     let mut drop = LockedDrop::enter(&inventory.pool, drop_id, &users, LockMode::Wait)
         .await?
         .ok_or(BatchError::Fatal(DropError::NotFound(Missing::Drop)))?;
     let answers = batch.iter_mut().map(|command| decide(command, &mut drop)).collect();
     let committed = drop.commit(inventory.reservation_ttl).await?;
-    inventory.publish(committed, answers);
+    inventory.publish(committed, known_version, answers);
     Ok(())
 }
 

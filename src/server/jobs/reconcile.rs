@@ -1,6 +1,6 @@
 //! Asks the database twice a second what other nodes committed.
 
-use crate::server::state::AppState;
+use crate::server::{catalog::Outdated, state::AppState};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -11,11 +11,12 @@ pub(super) async fn run(state: AppState) {
     while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         let requested_at = Instant::now();
         // An error is logged where it arises, and the next tick tries again. The timeout is for a connection that goes silent.
-        if let Ok(Ok(changed_users)) =
-            timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool, &state.clock)).await
-        {
+        if let Ok(Ok(outdated)) = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool, &state.clock)).await {
             state.catalog.mark_verified(requested_at);
-            changed_users.into_iter().for_each(|user_id| state.broadcast.resync_user(user_id));
+            match outdated {
+                Outdated::Users(ids) => ids.into_iter().for_each(|user_id| state.broadcast.resync_user(user_id)),
+                Outdated::Everybody => state.broadcast.resync_everybody(),
+            }
         }
     }
 }

@@ -22,8 +22,9 @@ use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Every connection of this node, and the snapshot that new ones start from.
-#[derive(Default)]
 pub struct Broadcast {
+    /// Of the server, see [`Package::build`](crate::server::package::Package::build).
+    build: String,
     connections: Mutex<Connections>,
     flushes: AtomicU64,
     snapshot: Mutex<Option<EncodedSnapshot>>,
@@ -44,6 +45,10 @@ struct EncodedSnapshot {
 }
 
 impl Broadcast {
+    pub(crate) fn new(build: String) -> Self {
+        Self { build, connections: Mutex::default(), flushes: AtomicU64::default(), snapshot: Mutex::default() }
+    }
+
     /// The encoded snapshot for a connection that is subscribed already. It is encoded once between two flushes; what it lacks
     /// comes with the next flush.
     pub(super) fn snapshot(&self, catalog: &Catalog, now: DateTime<Utc>) -> Bytes {
@@ -55,7 +60,8 @@ impl Broadcast {
                 cached.bytes.clone()
             }
             _ => {
-                let event = ServerEvent::Snapshot(DropsSnapshot { now: now.into(), drops: catalog.drops() });
+                let ((epoch, drops), build) = (catalog.snapshot(), self.build.clone());
+                let event = ServerEvent::Snapshot(DropsSnapshot { now: now.into(), epoch, build, drops });
                 let bytes = EncodedEvents::of(&[event]).bytes;
                 *snapshot = Some(EncodedSnapshot { flushes, made_at: Instant::now(), bytes: bytes.clone() });
                 bytes
@@ -88,6 +94,13 @@ impl Broadcast {
     /// Makes the connections of one user send a new snapshot and the state of their user.
     pub(crate) fn resync_user(&self, user_id: i64) {
         self.connections_of(user_id).iter().for_each(|connection| connection.require_snapshot());
+    }
+
+    /// Makes every connection send a new snapshot and the state of its user.
+    pub(crate) fn resync_everybody(&self) {
+        // What was encoded before does not count any more.
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        self.lock().all.values().for_each(|connection| connection.require_snapshot());
     }
 
     fn connections_of(&self, user_id: i64) -> Vec<Arc<Connection>> {

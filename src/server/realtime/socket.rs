@@ -13,8 +13,9 @@ use crate::{
         event::{Heartbeat, ServerEvent, VisitorState},
     },
     server::{
-        auth::{accounts, caller::Caller, origin::is_same_origin},
+        auth::{accounts, caller::Caller, origin::may_act},
         identity::Identity,
+        listen::LimitedStream,
         state::AppState,
     },
 };
@@ -25,7 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::upgrade::OnUpgrade;
-use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
+use hyper_util::rt::TokioIo;
 use std::{
     io::{self, ErrorKind, Read, Write},
     pin::pin,
@@ -49,22 +50,27 @@ use tungstenite::{
 };
 
 pub(crate) async fn upgrade(State(state): State<AppState>, caller: Caller, mut request: Request) -> Response {
-    if !is_same_origin(request.headers()) {
-        return DropError::Forbidden.into_response();
+    if !may_act(request.headers()) {
+        return DropError::ForeignOrigin.into_response();
     }
     let websocket = HeaderValue::from_static("websocket");
     let accept = accept_key(&request);
     let (Some(accept), Some(upgrade)) = (accept, request.extensions_mut().remove::<OnUpgrade>()) else {
-        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, websocket)]).into_response();
+        return (
+            StatusCode::UPGRADE_REQUIRED,
+            [(header::UPGRADE, websocket), (header::SEC_WEBSOCKET_VERSION, VERSION)],
+        )
+            .into_response();
     };
     let tasks = state.tasks.clone();
     tasks.spawn(async move {
         // The client may be gone already.
         let Ok(upgraded) = upgrade.await else { return };
-        let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
-            return tracing::error!("a WebSocket upgrade of something other than a TCP connection");
+        let Ok(parts) = upgraded.downcast::<TokioIo<LimitedStream>>() else {
+            return tracing::error!("a WebSocket upgrade of something other than an accepted connection");
         };
-        let mut socket = Socket::new(state, caller.identity(), parts.io.into_inner(), &parts.read_buf);
+        let (stream, _place) = parts.io.into_inner().into_parts();
+        let mut socket = Socket::new(state, caller.identity(), stream, &parts.read_buf);
         // The buffer of the HTTP connection is larger than everything else that a socket needs.
         drop(parts.read_buf);
         // A peer that goes away is the usual end of a socket, not an error.
@@ -78,6 +84,9 @@ pub(crate) async fn upgrade(State(state): State<AppState>, caller: Caller, mut r
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
+/// The only version of the protocol that came into use.
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+
 /// The value of `Sec-WebSocket-Accept` (RFC 6455, section 4.2); `None` if the request is no handshake.
 fn accept_key(request: &Request) -> Option<HeaderValue> {
     let headers: &HeaderMap = request.headers();
@@ -88,7 +97,7 @@ fn accept_key(request: &Request) -> Option<HeaderValue> {
     let is_handshake = request.method() == Method::GET
         && has(header::CONNECTION, "upgrade")
         && has(header::UPGRADE, "websocket")
-        && has(header::SEC_WEBSOCKET_VERSION, "13");
+        && request.headers().get(header::SEC_WEBSOCKET_VERSION) == Some(&VERSION);
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_handshake)?;
     HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
 }
@@ -172,7 +181,7 @@ impl Socket {
         let visitor = match self.user {
             // Without the database the socket is closed, and the page reconnects.
             // Boxed, because a task is as large as the largest future that it ever awaits.
-            Some(user) => Box::pin(accounts::returning_visitor(&self.state.pool, user)).await.map_err(|_| Closed)?,
+            Some(user) => Box::pin(accounts::returning_visitor(&self.state, user, None)).await.map_err(|_| Closed)?,
             None => None,
         };
         let visitor = EncodedEvents::of(&[ServerEvent::Visitor(VisitorState { visitor })]);

@@ -31,7 +31,10 @@ pub fn DropCard(
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     let drop = RwSignal::from(drop);
-    let SneakerDrop { id, name, image_url, limit_per_user, .. } = drop.get_untracked();
+    let id = drop.with_untracked(|drop| drop.id);
+    let name = Memo::new(move |_| drop.with(|drop| drop.name.clone()));
+    let image_url = Memo::new(move |_| drop.with(|drop| drop.image_url.clone()));
+    let limit_per_user = Memo::new(move |_| drop.with(|drop| drop.limit_per_user));
     let actions = expect_context::<Actions>().of(id);
     let state = Memo::new(move |_| {
         let (reservation, purchases) = (store.reservation(id), store.purchases_of(id));
@@ -53,11 +56,11 @@ pub fn DropCard(
 
     let name_id = format!("drop-{id}");
     let heading = if is_page {
-        Either::Left(view! { <h1 id=name_id.clone()>{name}</h1> })
+        Either::Left(view! { <h1 id=name_id.clone()>{move || name.get()}</h1> })
     } else {
         Either::Right(view! {
             <h3 id=name_id.clone()>
-                <a href=Page::Drop(id).to_string()>{name}</a>
+                <a href=Page::Drop(id).to_string()>{move || name.get()}</a>
             </h3>
         })
     };
@@ -71,10 +74,13 @@ pub fn DropCard(
             data-pulse=card.pulse()
         >
             <div class="art">
-                {image_url
-                    .map(|url| {
-                        view! { <img src=url alt="" width="800" height="500" decoding="async" /> }
-                    })}
+                {move || {
+                    image_url
+                        .get()
+                        .map(|url| {
+                            view! { <img src=url alt="" width="800" height="500" decoding="async" /> }
+                        })
+                }}
             </div>
             <div class="label">
                 <div class="title">
@@ -82,7 +88,7 @@ pub fn DropCard(
                     <p class="price">{move || text::price(price_cents.get())}</p>
                 </div>
                 <StockMeter drop />
-                <p class="facts">{limit_per_user.map(text::limit)}</p>
+                <p class="facts">{move || limit_per_user.get().map(text::limit)}</p>
                 <Purchasers drop />
                 <div class="action">{move || card.action()}</div>
             </div>
@@ -239,8 +245,8 @@ impl Card {
 #[component]
 fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
-    let starts_at = drop.with_untracked(|drop| *drop.starts_at);
-    let text = Memo::new(move |_| text::opens_in(milliseconds_until(starts_at, store.clock.now())));
+    let starts_at = move || drop.with(|drop| *drop.starts_at);
+    let text = Memo::new(move |_| text::opens_in(milliseconds_until(starts_at(), store.clock.now())));
     view! {
         <p class="status opens" role="timer">
             {move || text.get()}

@@ -6,14 +6,11 @@ use leptos::prelude::*;
 /// A bar of the available pairs (solid) and the held ones (hatched), with the counts under it. Its geometry is in
 /// attributes, one unit for each pair, because the Content-Security-Policy forbids inline styles.
 #[component]
-pub fn StockMeter(
-    /// Its total must not change.
-    drop: RwSignal<SneakerDrop>,
-) -> impl IntoView {
-    let total = drop.with_untracked(|drop| drop.total_stock);
+pub fn StockMeter(drop: RwSignal<SneakerDrop>) -> impl IntoView {
+    let total = Memo::new(move |_| drop.with(|drop| drop.total_stock));
     let available = Memo::new(move |_| drop.with(|drop| drop.available_stock));
     let held = Memo::new(move |_| drop.with(|drop| drop.held_stock));
-    let left = move || text::stock_left(available.get(), total);
+    let left = move || text::stock_left(available.get(), total.get());
     view! {
         <div class="stock">
             <div
@@ -21,11 +18,11 @@ pub fn StockMeter(
                 role="meter"
                 aria-label=text::STOCK
                 aria-valuemin="0"
-                aria-valuemax=total
+                aria-valuemax=move || total.get()
                 aria-valuenow=move || available.get()
                 aria-valuetext=left
             >
-                <svg viewBox=format!("0 0 {total} 8") preserveAspectRatio="none" aria-hidden="true">
+                <svg viewBox=move || format!("0 0 {} 8", total.get()) preserveAspectRatio="none" aria-hidden="true">
                     <rect class="held" height="8" width=move || available.get() + held.get() />
                     <rect class="left" height="8" width=move || available.get() />
                 </svg>

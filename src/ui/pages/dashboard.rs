@@ -5,6 +5,7 @@ use crate::{
     text,
     ui::card_state::Section,
     ui::components::{drop_card::DropCard, loaded::Loaded},
+    ui::router::Page,
 };
 use leptos::prelude::*;
 
@@ -17,6 +18,11 @@ pub fn Dashboard() -> impl IntoView {
             <DropSection title=text::LIVE_NOW section=Section::Live empty=text::NOTHING_LIVE />
             <DropSection title=text::UPCOMING section=Section::Upcoming />
             <DropSection title=text::OVER section=Section::Over />
+            <p class="past">
+                <a href=Page::PastDrops.to_string() class="secondary">
+                    {text::PAST_DROPS}
+                </a>
+            </p>
         </Loaded>
     }
 }

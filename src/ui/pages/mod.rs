@@ -3,4 +3,5 @@
 pub mod dashboard;
 pub mod drop;
 pub mod not_found;
+pub mod past_drops;
 pub mod purchases;

@@ -5,15 +5,15 @@
 
 use crate::{
     domain::error::DropError,
-    server::{http::body_limit::MAX_BODY_BYTES, state::AppState, whole_number::Id},
+    server::{http::request_body::read_body, state::AppState, whole_number::Id},
 };
 use axum::{
-    body::to_bytes,
-    extract::{FromRequest, FromRequestParts, Path, Request},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, Uri, header, request::Parts},
 };
-use serde::de::DeserializeOwned;
-use serde_json::Number;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use std::collections::HashMap;
 
 /// The request that a JSON object describes; no body at all is an object without fields.
 pub(super) struct Body<T>(pub(super) T);
@@ -22,8 +22,9 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
     type Rejection = DropError;
 
     async fn from_request(request: Request, _: &AppState) -> Result<Self, DropError> {
-        let is_json = is_json(request.headers());
-        let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| DropError::BodyTooLarge)?;
+        let (parts, body) = request.into_parts();
+        let is_json = is_json(&parts.headers);
+        let body = read_body(&parts.headers, body).await?;
         if body.is_empty() {
             return read("{}").map(Self);
         }
@@ -31,9 +32,11 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
             return Err(DropError::WrongContentType);
         }
         match str::from_utf8(&body) {
-            // serde would read a list as the fields of a struct in their order.
-            Ok(body) if body.trim_start().starts_with('{') => read(body).map(Self),
-            Ok(_) => Err(DropError::MalformedBody("it is not a JSON object".into())),
+            // serde would read a list as the fields of a struct in their order. Some editors begin a text with a byte-order mark.
+            Ok(body) => match body.trim_start_matches('\u{feff}').trim_start() {
+                body if body.starts_with('{') => read(body).map(Self),
+                _ => Err(DropError::MalformedBody("it is not a JSON object".into())),
+            },
             Err(error) => Err(DropError::MalformedBody(format!("it is not text ({error})"))),
         }
     }
@@ -46,10 +49,18 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn read<T: DeserializeOwned>(body: &str) -> Result<T, DropError> {
+    // All of it, so that a fault of the syntax is not hidden by a field before it.
+    serde_json::from_str::<IgnoredAny>(body).map_err(|error| not_json(&error))?;
     let mut json = serde_json::Deserializer::from_str(body);
     let request = serde_path_to_error::deserialize(&mut json).map_err(|error| refusal(&error))?;
-    json.end().map_err(|error| not_json(&error))?;
     Ok(request)
+}
+
+/// The parameters of a query, as text.
+pub(super) fn read_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, DropError> {
+    let Query(parameters) = Query::<HashMap<String, Value>>::try_from_uri(uri).unwrap_or_default();
+    let parameters = parameters.into_iter().collect::<serde_json::Map<_, _>>();
+    serde_path_to_error::deserialize(Value::Object(parameters)).map_err(|error| refusal(&error))
 }
 
 fn not_json(error: &serde_json::Error) -> DropError {
@@ -70,6 +81,8 @@ fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> DropError {
         (Some(field), "is missing".to_owned())
     } else if let Some(field) = field_of("duplicate field ") {
         (Some(field), "is there twice".to_owned())
+    } else if field_of("unknown field ").is_some() {
+        (None, "is unknown".to_owned())
     } else if let Some((_, expected)) = message.rsplit_once(", expected ") {
         (None, format!("must be {expected}"))
     } else {
@@ -111,8 +124,8 @@ impl FromRequestParts<AppState> for DropId {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, DropError> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let number = path.ok().and_then(|Path(id)| id.parse::<u64>().ok().filter(|_| !id.starts_with('+')));
-        let id = Id::try_from(Number::from(number.unwrap_or(0)));
+        let number = path.ok().and_then(|Path(id)| id.parse::<i64>().ok().filter(|_| !id.starts_with('+')));
+        let id = Id::try_from(number.unwrap_or(0));
         id.map(|id| Self(id.get())).map_err(|expected| DropError::invalid("dropId", expected))
     }
 }

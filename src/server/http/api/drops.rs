@@ -6,7 +6,8 @@ use crate::{
     server::{
         auth::caller::Caller,
         inventory::{
-            self, Dollars, DropName, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow,
+            self, Created, Dollars, DropName, IdempotencyKey, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents,
+            SaleTime, SaleWindow,
         },
         state::AppState,
     },
@@ -14,7 +15,7 @@ use crate::{
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -44,7 +45,7 @@ fn is_listed(known: &HeaderValue, etag: &HeaderValue) -> bool {
 
 /// The second spellings are those of the systems that this one replaces.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CreateDropRequest {
     name: DropName,
     price_cents: Option<PriceCents>,
@@ -79,7 +80,7 @@ struct CreateDropRequest {
 }
 
 impl CreateDropRequest {
-    fn into_new_drop(self, now: DateTime<Utc>) -> Result<NewDrop, DropError> {
+    fn into_new_drop(self, idempotency_key: Option<IdempotencyKey>, now: DateTime<Utc>) -> Result<NewDrop, DropError> {
         let price = one_of([
             ("priceCents", self.price_cents),
             ("price_cents", self.price_cents_snake),
@@ -101,6 +102,7 @@ impl CreateDropRequest {
         ])?;
         let total_stock = one_of([("totalStock", self.total_stock), ("total_stock", self.total_stock_snake)])?;
         Ok(NewDrop {
+            idempotency_key,
             name: self.name,
             price: required(price)?,
             image_url: image_url.1,
@@ -123,15 +125,22 @@ struct CreateDropResponse {
     drop: SneakerDrop,
 }
 
+/// 201 for a new drop; 200 for the one that the same `Idempotency-Key` created.
 async fn create_drop(
     State(state): State<AppState>,
     caller: Caller,
+    headers: HeaderMap,
     Body(request): Body<CreateDropRequest>,
 ) -> Result<(StatusCode, Json<CreateDropResponse>), DropError> {
     if !caller.is_admin {
         return Err(DropError::Unauthorized);
     }
-    let new = request.into_new_drop(state.clock.now())?;
-    let drop = inventory::create(&state.inventory, new).await?;
-    Ok((StatusCode::CREATED, Json(CreateDropResponse { drop })))
+    let key = headers.get(IDEMPOTENCY_KEY).map(|key| IdempotencyKey::try_from(key.to_str().unwrap_or_default()));
+    let key = key.transpose().map_err(|expected| DropError::invalid("Idempotency-Key", expected))?;
+    let new = request.into_new_drop(key, state.clock.now())?;
+    let Created { drop, is_new } = inventory::create(&state.inventory, new).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(CreateDropResponse { drop })))
 }
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

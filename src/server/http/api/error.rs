@@ -38,7 +38,7 @@ impl IntoResponse for DropError {
         };
         let status = StatusCode::from_u16(self.status()).expect("DropError::status gives valid codes");
         let mut response = (status, Json(body)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -15,9 +15,14 @@ mod users;
 
 use crate::{
     domain::error::{DropError, Missing},
-    server::state::AppState,
+    server::{http::trailing_slash::without_trailing_slash, state::AppState},
 };
-use axum::{Router, routing::any};
+use axum::{
+    Router,
+    http::Uri,
+    response::{IntoResponse, Response},
+    routing::any,
+};
 
 /// Every route under `/api`. `nest` would rewrite the address of each request.
 pub(crate) fn routes() -> Router<AppState> {
@@ -26,12 +31,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(reservations::routes())
         .merge(purchases::routes())
         .merge(users::routes())
-        .method_not_allowed_fallback(async || DropError::MethodNotAllowed)
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*path}", any(no_such_path))
 }
 
-async fn no_such_path() -> DropError {
-    DropError::NotFound(Missing::Path)
+async fn no_such_path(uri: Uri) -> Response {
+    without_trailing_slash(&uri).unwrap_or_else(|| DropError::NotFound(Missing::Path).into_response())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     acting_user::acting_user,
-    body::{Body, DropId, one_of, required},
+    body::{Body, DropId, one_of, read_query, required},
 };
 use crate::{
     domain::{Reservation, error::DropError},
@@ -17,10 +17,11 @@ use crate::{
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, Uri},
     routing::{delete, post},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -38,7 +39,7 @@ struct ReserveRequest {
     user_id: Option<Id>,
     #[serde(rename = "user_id")]
     user_id_snake: Option<Id>,
-    size: Option<String>,
+    size: Option<SizeLabel>,
 }
 
 async fn reserve(
@@ -49,7 +50,7 @@ async fn reserve(
     let drop_id = required(one_of([("dropId", request.drop_id), ("drop_id", request.drop_id_snake)])?)?;
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
     let user = acting_user(&state, &caller, user_id).await?;
-    hold(&state, user, drop_id.get(), request.size).await
+    hold(&state, user, drop_id.get(), request.size.map(String::from)).await
 }
 
 #[derive(Deserialize)]
@@ -59,7 +60,7 @@ struct ReserveOfDropRequest {
     #[serde(rename = "user_id")]
     user_id_snake: Option<Id>,
     /// The size's label; required if the drop has several.
-    size: Option<String>,
+    size: Option<SizeLabel>,
 }
 
 async fn reserve_of_drop(
@@ -70,7 +71,24 @@ async fn reserve_of_drop(
 ) -> Result<(StatusCode, Json<ReserveResponse>), DropError> {
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
     let user = acting_user(&state, &caller, user_id).await?;
-    hold(&state, user, drop_id, request.size).await
+    hold(&state, user, drop_id, request.size.map(String::from)).await
+}
+
+/// A size's label, as text or as a number.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be text")]
+enum SizeLabel {
+    Text(String),
+    Number(Number),
+}
+
+impl From<SizeLabel> for String {
+    fn from(label: SizeLabel) -> Self {
+        match label {
+            SizeLabel::Text(label) => label,
+            SizeLabel::Number(label) => label.to_string(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,9 +131,17 @@ async fn release(
     State(state): State<AppState>,
     DropId(drop_id): DropId,
     caller: Caller,
+    uri: Uri,
     Body(request): Body<ReleaseRequest>,
 ) -> Result<Json<ReleaseResponse>, DropError> {
-    let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
+    // Some clients cannot send a body with this method.
+    let query: ReleaseRequest = read_query(&uri)?;
+    let user_id = one_of([
+        ("userId", request.user_id),
+        ("user_id", request.user_id_snake),
+        ("userId", query.user_id),
+        ("user_id", query.user_id_snake),
+    ])?;
     let user = acting_user(&state, &caller, user_id).await?;
     let Released { new_stock, .. } = inventory::release(&state.inventory, user, drop_id).await?;
     Ok(Json(ReleaseResponse { new_stock }))
