@@ -61,6 +61,15 @@ pub async fn release(drop_id: i64) -> Result<Reservation, DropError> {
     Ok(inventory::release(&request.state.inventory, user, drop_id).await?.reservation)
 }
 
+/// One page of the visitor's orders: those before a purchase, or the newest.
+#[server(prefix = "/rpc", endpoint = "orders")]
+pub async fn own_orders(before: Option<i64>) -> Result<domain::Orders, DropError> {
+    use crate::server::{auth::accounts, http::context};
+    let request = context::request()?;
+    let user = request.caller.require_identity()?;
+    accounts::orders(&request.state.pool, user, before).await
+}
+
 /// The newest purchasers of a drop, at most [`LISTED_PURCHASERS`](domain::LISTED_PURCHASERS), for its own page.
 #[server(prefix = "/rpc", endpoint = "purchasers")]
 pub async fn purchasers(drop_id: i64) -> Result<Vec<Purchaser>, DropError> {

@@ -40,7 +40,19 @@ impl FirstPaint {
 
 /// What the page lists that this document was rendered for.
 #[derive(Clone, Copy)]
-pub struct FirstList(pub StoredValue<Option<List>>);
+pub struct FirstList {
+    list: StoredValue<Option<List>>,
+    address: StoredValue<String>,
+}
+
+impl FirstList {
+    /// The list, if this is that page.
+    pub fn get(self) -> Option<List> {
+        let route = expect_context::<Route>();
+        let is_its_page = route.address.with_untracked(|address| self.address.with_value(|first| first == address));
+        self.list.get_value().filter(|_| is_its_page)
+    }
+}
 
 /// The id of the element that contains the page's [`FirstPaint`] as JSON.
 pub const FIRST_PAINT: &str = "first-paint";
@@ -53,7 +65,10 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
     let toasts = Toasts::new();
     provide_context(toasts);
     let list = snapshot.as_ref().ok().and_then(|snapshot| snapshot.list.clone());
-    provide_context(FirstList(StoredValue::new(list)));
+    provide_context(FirstList {
+        list: StoredValue::new(list),
+        address: StoredValue::new(route.address.get_untracked()),
+    });
     let store = Store::new(toasts, snapshot);
     provide_context(store);
     let actions = Actions::new(store);
@@ -63,8 +78,9 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
             // The document of an unknown address has no drops.
             Page::Dashboard => route.page.get_untracked() != Page::NotFound,
             Page::Drop(id) => untrack(|| store.get(id)).is_some(),
-            // Their lists come with their documents.
-            Page::PastDrops | Page::Purchases | Page::NotFound => false,
+            // The pages of its list have the same path.
+            Page::Purchases => route.page.get_untracked() != Page::Purchases,
+            Page::PastDrops | Page::NotFound => false,
         });
         store.clock.start();
         socket::start(store);

@@ -277,15 +277,18 @@ async fn query_visitor(
 }
 
 /// One page of a user's orders: those before a purchase, or the newest.
-pub(crate) async fn orders(pool: &Pool, user_id: i64, before: Option<i64>) -> Result<Orders, DropError> {
+pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> Result<Orders, DropError> {
+    let user_id = user.id;
     // `+ 0` rules out the index by id, which the planner would search through everybody's purchases.
     let rows = sqlx::query!(
         "select p.id, p.drop_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
-         from purchases p join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
-         where p.user_id = $1 and p.id < $2 order by p.id + 0 desc limit $3",
+         from users u join purchases p on p.user_id = u.id
+         join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
+         where u.id = $1 and u.public_id = $4 and p.id < $2 order by p.id + 0 desc limit $3",
         user_id,
         before.unwrap_or(i64::MAX),
-        LISTED_ON_A_PAGE as i64 + 1
+        LISTED_ON_A_PAGE as i64 + 1,
+        user.public_id
     );
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
     let mut rows = with_timeout(rows.fetch_all(&mut *connection)).await?;

@@ -92,9 +92,9 @@ async fn snapshot(state: &AppState, caller: &Caller, uri: &Uri, headers: &Header
             let before = before(uri, PastCursor::read)?;
             list = Some(List::PastDrops(Catalog::past_drops(&state.pool, before).await?));
         }
-        (Page::Purchases, Some(visitor)) => {
+        (Page::Purchases, Some(_)) => {
             let before = before(uri, |id| id.parse().ok())?;
-            list = Some(List::Orders(accounts::orders(&state.pool, visitor.user.id, before).await?));
+            list = Some(List::Orders(accounts::orders(&state.pool, caller.require_identity()?, before).await?));
         }
         // Anything may ask for what does not exist, and needs no drops for it.
         (Page::NotFound, _) => drops.clear(),

@@ -12,11 +12,10 @@ use leptos::prelude::*;
 /// Latest first.
 #[component]
 pub fn PastDrops() -> impl IntoView {
-    let FirstList(list) = expect_context();
-    let (drops, older) = list.with_value(|list| match list {
-        Some(List::PastDrops(past)) => (past.drops.clone(), past.older.clone()),
+    let (drops, older) = match expect_context::<FirstList>().get() {
+        Some(List::PastDrops(past)) => (past.drops, past.older),
         _ => (vec![], None),
-    });
+    };
     let is_empty = drops.is_empty();
     view! {
         <section class="orders">

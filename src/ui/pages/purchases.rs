@@ -1,39 +1,52 @@
 //! `/purchases`: the visitor's purchases.
 
 use crate::{
+    client::forms::post,
     client::store::Store,
-    domain::{List, ONE_SIZE, Order},
-    text,
+    domain::{List, ONE_SIZE, Order, Orders},
+    rpc, text,
     ui::app::FirstList,
     ui::components::{loaded::Loaded, sign_in::SignInButton},
     ui::router::Page,
 };
-use leptos::{either::Either, prelude::*};
+use leptos::{either::Either, prelude::*, task::spawn_local};
+use web_sys::UrlSearchParams;
 
 /// Newest first; a sign-in button for a signed-out visitor.
 #[component]
 pub fn Purchases() -> impl IntoView {
     let store = expect_context::<Store>();
-    let FirstList(list) = expect_context();
-    let listed_for = list.with_value(|list| match list {
-        Some(List::Orders(orders)) => Some(orders.user_id),
+    let list = RwSignal::new(match expect_context::<FirstList>().get() {
+        Some(List::Orders(orders)) => Some(orders),
         _ => None,
     });
     Effect::new(move || {
-        // Somebody signed in since: their list comes with a document of its own.
+        // The page was opened in this document, or somebody else signed in since.
         let user_id = store.user.with(|user| user.as_ref().map(|user| user.id));
-        if user_id.is_some() && user_id != listed_for && store.failure.with(Option::is_none) {
-            // Browsers refuse this only in a document that is not shown.
-            let _ = window().location().reload();
+        if user_id.is_some() && list.with_untracked(|list| list.as_ref().map(|orders| orders.user_id)) != user_id {
+            spawn_local(async move {
+                let Ok(newest) = UrlSearchParams::new() else { return };
+                match post::<rpc::OwnOrders>(&newest).await {
+                    Ok(orders) => list.set(Some(orders)),
+                    Err(error) => store.toasts.error(error.to_string()),
+                }
+            });
         }
     });
     view! {
         <section class="orders">
             <h1>{text::MY_PURCHASES}</h1>
             <Loaded>
-                {move || match store.user.with(Option::is_some) {
-                    true => Either::Left(view! { <ListedOrders /> }),
-                    false => {
+                {move || match store.user.with(|user| user.as_ref().map(|user| user.id)) {
+                    Some(user_id) => {
+                        Either::Left(
+                            list
+                                .get()
+                                .filter(|orders| orders.user_id == user_id)
+                                .map(|orders| view! { <ListedOrders orders /> }),
+                        )
+                    }
+                    None => {
                         Either::Right(view! {
                             <p class="empty">{text::SIGN_IN_TO_SEE}</p>
                             <SignInButton class="primary" label=text::SIGN_IN />
@@ -46,13 +59,9 @@ pub fn Purchases() -> impl IntoView {
 }
 
 #[component]
-fn ListedOrders() -> impl IntoView {
+fn ListedOrders(orders: Orders) -> impl IntoView {
     let store = expect_context::<Store>();
-    let FirstList(list) = expect_context();
-    let (listed, is_first, older) = list.with_value(|list| match list {
-        Some(List::Orders(orders)) => (orders.orders.clone(), orders.is_first, orders.older.clone()),
-        _ => (vec![], false, None),
-    });
+    let Orders { orders: listed, is_first, older, .. } = orders;
     let newest = listed.first().map_or(0, |order| order.purchase.id);
     let orders = Memo::new(move |_| {
         // What was bought since, perhaps in another tab.
