@@ -29,3 +29,28 @@ impl History {
         self.went_back_at.map_or(server.to_owned(), |time| format!("{server}.{time}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_server_or_timeline_and_a_step_back_are_another_epoch() {
+        let mut history = History::default();
+        assert!(!history.set_server("7.00000001".into()), "the first one is no other");
+        assert!(!history.set_server("7.00000001".into()));
+        let mut epochs = vec![history.epoch()];
+        for other in ["7.00000002", "8.00000001"] {
+            assert!(history.set_server(other.into()), "{other}");
+            epochs.push(history.epoch());
+        }
+        for seconds in [1, 2] {
+            history.begin_epoch(DateTime::from_timestamp(seconds, 0).expect("in range"));
+            epochs.push(history.epoch());
+        }
+        let before = epochs.len();
+        epochs.sort();
+        epochs.dedup();
+        assert_eq!(epochs.len(), before);
+    }
+}
