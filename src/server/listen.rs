@@ -217,7 +217,8 @@ pub(super) struct LimitedStream {
     phase: Phase,
     /// Set while the client takes nothing of what is sent.
     write_deadline: Option<Instant>,
-    /// Fires at the earliest of the deadlines so far, and is only then set to the present one: most are never reached.
+    /// Fires at the earliest of the deadlines so far or sooner, and is only then set to the present one: most are never
+    /// reached.
     timer: Pin<Box<Sleep>>,
 }
 
@@ -265,7 +266,13 @@ impl AsyncRead for LimitedStream {
         }
         match self.phase.read_deadline() {
             Some(deadline) => self.poll_deadline(deadline, context).map(Err),
-            None => Poll::Pending,
+            None => {
+                // Nothing else wakes this task when the answer is sent and the connection begins to rest.
+                while self.timer.as_mut().poll(context).is_ready() {
+                    self.timer.as_mut().reset(Instant::now() + REST_TIMEOUT);
+                }
+                Poll::Pending
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{process::Command, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 const HALF_HEADER: &[u8] = b"GET / HTTP/1.1\r\nhost: shop.test\r\nx-half: ";
@@ -59,6 +59,22 @@ async fn half_header_after_an_answer(node: &Node) -> TcpStream {
     }
     stream.write_all(HALF_HEADER).await.expect("the connection is kept");
     stream
+}
+
+#[sqlx::test]
+async fn connection_is_kept_for_a_minute_after_an_answer(db: PgPool) {
+    let server = ServerProcess::start(&db.connect_options(), &[], &[("SESSION_KEY", SESSION_KEY)]).await;
+    let api = &Api::new(server.address);
+    let kept = join_all([b"/healthz".as_slice(), b"/"].map(|path| async move {
+        let request = [b"GET ", path, b" HTTP/1.1\r\nhost: shop.test\r\n\r\n"].concat();
+        let (mut stream, opened_at) = (open(api, &request).await, Instant::now());
+        let closed = timeout(Duration::from_secs(75), stream.read_to_end(&mut vec![])).await;
+        assert!(closed.is_ok(), "the connection is kept for longer than a minute");
+        opened_at.elapsed()
+    }));
+    for kept in kept.await {
+        assert!(kept >= Duration::from_secs(59), "the connection was closed after {kept:?}");
+    }
 }
 
 #[sqlx::test]
