@@ -52,7 +52,7 @@ struct Known {
     /// Removed since the last flush.
     removed: Vec<DropRemoved>,
     history: History,
-    /// Whether a commit of this node showed that the database went back.
+    /// Whether the database went back, and everything must be read anew.
     is_doubted: bool,
 }
 

@@ -36,19 +36,14 @@ struct Comparison {
     removed: Vec<i64>,
     /// Known drops that are not current any more.
     past: Vec<i64>,
-    /// Whether a version is lower than the known one. What was known had been committed, so the database went back.
-    went_back: bool,
 }
 
 impl Catalog {
     /// Reads the database's clock and the versions of all current drops, then the drops that this node has in another version.
     pub async fn reconcile(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Outdated, DropError> {
-        let Comparison { mut changed, removed, past, went_back } = self.compare(pool, clock).await?;
-        if went_back {
-            let outdated = self.reload_all(pool, clock).await;
-            // Otherwise the next reconciliation would not know of it.
-            self.write().is_doubted |= outdated.is_err();
-            return outdated;
+        let Comparison { mut changed, removed, past } = self.compare(pool, clock).await?;
+        if self.read().is_doubted {
+            return self.reload_all(pool, clock).await;
         }
         if !removed.is_empty() || !past.is_empty() {
             let mut known = self.write();
@@ -90,6 +85,8 @@ impl Catalog {
         let read = self.read_drops(pool, &ids).await?;
         let mut known = self.write();
         known.history.begin_epoch(clock.now());
+        // Only now: a reload that fails or is cancelled must be tried again.
+        known.is_doubted = false;
         known.drops.clear();
         known.unreadable.clear();
         for drop in read {
@@ -142,15 +139,13 @@ impl Catalog {
         clock.set(first.now, requested, Instant::now());
         let mut known = self.write();
         let is_other_server = first.server.clone().is_some_and(|server| known.history.set_server(server));
-        let mut comparison = Comparison {
-            went_back: is_other_server || std::mem::take(&mut known.is_doubted),
-            changed: BTreeMap::new(),
-            removed: vec![],
-            past: vec![],
-        };
+        // What was known had been committed.
+        let is_lower =
+            rows.iter().any(|row| row.version.zip(row.known_version).is_some_and(|(version, known)| version < known));
+        known.is_doubted |= is_other_server || is_lower;
         drop(known);
+        let mut comparison = Comparison { changed: BTreeMap::new(), removed: vec![], past: vec![] };
         for row in rows {
-            comparison.went_back |= row.version.zip(row.known_version).is_some_and(|(version, known)| version < known);
             match (row.id.zip(row.version), row.known_id) {
                 (Some((id, version)), _) => drop(comparison.changed.insert(id, version)),
                 (None, Some(known_id)) if row.exists => comparison.past.push(known_id),
