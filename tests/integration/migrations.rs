@@ -1,11 +1,10 @@
 //! Databases whose schema is of another version.
 
 use crate::support::{
-    SESSION_KEY, ServerProcess, query_number, soon, transactions_waiting_for_a_lock, until,
+    SESSION_KEY, ServerProcess, output_of_failed_start, query_number, soon, transactions_waiting_for_a_lock, until,
     until_a_transaction_waits_for_a_lock,
 };
-use sqlx::{ConnectOptions, PgPool};
-use std::process::{Command, Output};
+use sqlx::PgPool;
 
 #[sqlx::test]
 async fn database_with_other_migrations_is_refused_with_one_line(db: PgPool) {
@@ -13,24 +12,12 @@ async fn database_with_other_migrations_is_refused_with_one_line(db: PgPool) {
         .execute(&db)
         .await
         .expect("there are migrations");
-    let output = start(&db).await;
+    let output = output_of_failed_start(&db.connect_options()).await;
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("the message is text");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.contains("another migration 1") && stderr.contains("empty database"), "{stderr}");
     assert_eq!(query_number(&db, "select count(*) from _sqlx_migrations where checksum = 'other'").await, 1);
-}
-
-/// Runs the server, which must not start, and returns what it said.
-async fn start(db: &PgPool) -> Output {
-    let url = db.connect_options().to_url_lossy();
-    let started = tokio::task::spawn_blocking(move || {
-        Command::new(env!("CARGO_BIN_EXE_sneakdrop"))
-            .envs([("DATABASE_URL", url.as_str()), ("SESSION_KEY", SESSION_KEY), ("PORT", "0"), ("RUST_LOG", "warn")])
-            .output()
-            .expect("cargo builds the binary before the tests")
-    });
-    started.await.expect("the task does not panic")
 }
 
 #[sqlx::test]
@@ -57,7 +44,7 @@ async fn database_with_the_tables_of_others_is_left_as_it_is(db: PgPool) {
         sqlx::raw_sql(tables).execute(&db).await.expect("the tables are new");
         let count = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
         let before = query_number(&db, count).await;
-        let output = start(&db).await;
+        let output = output_of_failed_start(&db.connect_options()).await;
         let stderr = String::from_utf8(output.stderr).expect("the message is text");
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
         assert!(stderr.contains(&format!("table {named} ")) && stderr.contains("empty database"), "{stderr}");

@@ -1,12 +1,11 @@
 //! Behind PgBouncer.
 
 use crate::support::{
-    Api, Node, PgBouncer, SESSION_KEY, ServerProcess, Settings, lock_drop, transactions_waiting_for_a_lock, until,
-    until_a_transaction_waits_for_a_lock,
+    Api, Node, PgBouncer, SESSION_KEY, ServerProcess, Settings, lock_drop, output_of_failed_start,
+    transactions_waiting_for_a_lock, until, until_a_transaction_waits_for_a_lock,
 };
 use serde_json::json;
-use sqlx::{ConnectOptions, PgPool};
-use std::process::Command;
+use sqlx::PgPool;
 
 /// PgBouncer as it comes, and told to ignore what it does not know of a connection's parameters.
 const SESSION_POOLS: [&str; 2] =
@@ -47,19 +46,7 @@ async fn pool_without_sessions_is_refused_with_one_line(db: PgPool) {
         ["pool_mode = transaction", "pool_mode = statement", "pool_mode = transaction\ndefault_pool_size = 1"]
     {
         let pgbouncer = PgBouncer::start(&db, settings).await;
-        let url = pgbouncer.connect_options().to_url_lossy();
-        let started = tokio::task::spawn_blocking(move || {
-            Command::new(env!("CARGO_BIN_EXE_sneakdrop"))
-                .envs([
-                    ("DATABASE_URL", url.as_str()),
-                    ("SESSION_KEY", SESSION_KEY),
-                    ("PORT", "0"),
-                    ("RUST_LOG", "warn"),
-                ])
-                .output()
-                .expect("cargo builds the binary before the tests")
-        });
-        let output = started.await.expect("the task does not panic");
+        let output = output_of_failed_start(&pgbouncer.connect_options()).await;
         let stderr = String::from_utf8(output.stderr).expect("the message is text");
         assert_eq!(output.status.code(), Some(1), "{settings}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{settings}: {stderr}");

@@ -33,6 +33,7 @@ pub(crate) use people::{Person, SESSION_KEY, create_people, identity_of, session
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use proxy::{Proxy, ProxyMode};
 pub(crate) use reservations::{expire_now, insert_expired_reservations, status_of, until_nothing_is_held};
+pub(crate) use server_exit::output_of_failed_start;
 pub(crate) use server_process::ServerProcess;
 pub(crate) use stock::{query_number, shown_stock, stored_stock};
 pub(crate) use subscriber::{Subscriber, open_websocket};

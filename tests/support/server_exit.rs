@@ -1,8 +1,9 @@
-//! An orderly stop of the server's process; the load test only kills it.
+//! The server's process ends by itself: after an orderly stop, or because it cannot start. The load test only kills it.
 
-use super::server_process::ServerProcess;
+use super::{people::SESSION_KEY, server_process::ServerProcess};
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 use std::{
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Output},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -28,4 +29,16 @@ impl ServerProcess {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Runs the server's binary on a database with which it must not start, and returns what it said.
+pub(crate) async fn output_of_failed_start(database: &PgConnectOptions) -> Output {
+    let url = database.to_url_lossy();
+    let started = tokio::task::spawn_blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_sneakdrop"))
+            .envs([("DATABASE_URL", url.as_str()), ("SESSION_KEY", SESSION_KEY), ("PORT", "0"), ("RUST_LOG", "warn")])
+            .output()
+            .expect("cargo builds the binary before the tests")
+    });
+    started.await.expect("the task does not panic")
 }
