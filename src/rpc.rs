@@ -24,8 +24,14 @@ pub async fn sign_in(username: String) -> Result<Visitor, DropError> {
 
 /// Signs out. The username stays claimed by this browser.
 #[server(prefix = "/rpc", endpoint = "sign_out")]
-pub async fn sign_out() -> Result<(), DropError> {
+pub async fn sign_out(
+    /// Whom the page shows as signed in.
+    user_id: Option<i64>,
+) -> Result<(), DropError> {
     let request = crate::server::http::context::request()?;
+    if request.require_shown(user_id) == Err(DropError::AnotherUser) {
+        return Err(DropError::AnotherUser);
+    }
     request.set_cookies([request.caller.sign_out_cookie()]);
     Ok(())
 }
@@ -33,32 +39,47 @@ pub async fn sign_out() -> Result<(), DropError> {
 /// Reserves a pair for the visitor; returns their active reservation if they already hold one of this drop.
 #[server(prefix = "/rpc", endpoint = "reserve")]
 pub async fn reserve(
+    /// Whom the page shows as signed in.
+    user_id: Option<i64>,
     drop_id: i64,
     /// The size's label; required if the drop has several.
     size: Option<String>,
 ) -> Result<Reservation, DropError> {
     use crate::server::{http::context, inventory};
     let request = context::request()?;
-    let user = request.caller.require_identity()?;
+    let user = request.require_shown(user_id)?;
     Ok(inventory::reserve(&request.state.inventory, user, drop_id, size).await?.reservation)
 }
 
 /// Purchases the pair that the visitor holds.
 #[server(prefix = "/rpc", endpoint = "purchase")]
-pub async fn purchase(drop_id: i64) -> Result<domain::Purchase, DropError> {
+pub async fn purchase(
+    /// Whom the page shows as signed in.
+    user_id: Option<i64>,
+    drop_id: i64,
+    /// The reservation that the page shows, so that a late copy of the request buys no other pair.
+    reservation_id: Option<i64>,
+) -> Result<domain::Purchase, DropError> {
     use crate::server::{http::context, inventory};
     let request = context::request()?;
-    let user = request.caller.require_identity()?;
-    Ok(inventory::purchase(&request.state.inventory, user, inventory::Target::Drop(drop_id)).await?.purchase)
+    let user = request.require_shown(user_id)?;
+    let target = inventory::Target::Drop(drop_id, reservation_id);
+    Ok(inventory::purchase(&request.state.inventory, user, target).await?.purchase)
 }
 
 /// Releases the pair that the visitor holds; returns its reservation.
 #[server(prefix = "/rpc", endpoint = "release")]
-pub async fn release(drop_id: i64) -> Result<Reservation, DropError> {
+pub async fn release(
+    /// Whom the page shows as signed in.
+    user_id: Option<i64>,
+    drop_id: i64,
+    /// The reservation that the page shows, so that a late copy of the request gives no other pair back.
+    reservation_id: Option<i64>,
+) -> Result<Reservation, DropError> {
     use crate::server::{http::context, inventory};
     let request = context::request()?;
-    let user = request.caller.require_identity()?;
-    Ok(inventory::release(&request.state.inventory, user, drop_id).await?.reservation)
+    let user = request.require_shown(user_id)?;
+    Ok(inventory::release(&request.state.inventory, user, drop_id, reservation_id).await?.reservation)
 }
 
 /// One page of the visitor's orders: those before a purchase, or the newest.

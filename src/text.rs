@@ -243,6 +243,9 @@ fn error_sentence(error: &DropError) -> String {
         DropError::WrongContentType => "Send the body as application/json, not compressed.".into(),
         DropError::Unauthorized => "Sign in first.".into(),
         DropError::Forbidden => "You can only act for yourself.".into(),
+        DropError::AnotherUser => {
+            "Somebody else signed in with this browser. Nothing was done; try again as them.".into()
+        }
         DropError::ForeignOrigin => {
             "This request came from a page of another site. If it did not, a proxy must pass on its Host header.".into()
         }
@@ -266,7 +269,9 @@ fn error_sentence(error: &DropError) -> String {
         }
         DropError::TooManyRequests => "Your earlier requests are still waiting. Try again in a moment.".into(),
         DropError::Unavailable => "The shop is busy. Nothing was changed; try again in a moment.".into(),
-        DropError::Unknown => "The answer got lost. Try again: you will not get a second pair.".into(),
+        DropError::Unknown => {
+            "No answer came. It may have worked; trying again is safe, as nothing happens twice.".into()
+        }
         DropError::Internal => "Something went wrong on our side. Try again.".into(),
         DropError::Unreachable => "The shop could not be reached. Check the connection and try again.".into(),
     }

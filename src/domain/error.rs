@@ -39,6 +39,8 @@ pub enum DropError {
     NotFound(Missing),
     /// 405.
     MethodNotAllowed,
+    /// 409: a page acts for the user that it shows, but somebody else is signed in.
+    AnotherUser,
     /// 409: another browser claimed the username, or one that looks the same.
     UsernameTaken,
     /// 409: the browser has claimed as many usernames as it can keep.
@@ -72,7 +74,8 @@ pub enum DropError {
     TooManyRequests,
     /// 503: the database is unreachable or overloaded. Nothing was changed.
     Unavailable,
-    /// 503: the outcome is unknown because the connection broke during COMMIT. A retry is safe and returns the outcome.
+    /// 503: the outcome is unknown because the connection broke during COMMIT, or in the browser because no answer came. A
+    /// retry is safe and returns the outcome.
     Unknown,
     /// 500: a fault, whose cause the server logs.
     Internal,
@@ -106,7 +109,8 @@ impl DropError {
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimedOut => 408,
-            Self::UsernameTaken
+            Self::AnotherUser
+            | Self::UsernameTaken
             | Self::TooManyNames
             | Self::SoldOut
             | Self::NotStarted { .. }
@@ -136,6 +140,7 @@ impl DropError {
             Self::ForeignOrigin => "foreign_origin",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::AnotherUser => "another_user",
             Self::UsernameTaken => "username_taken",
             Self::TooManyNames => "too_many_names",
             Self::SoldOut => "sold_out",

@@ -55,6 +55,57 @@ async fn server_functions_sell_and_refuse_as_rest_does(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn page_acts_for_nobody_but_the_user_that_it_shows(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(2).await;
+    let browser = Browser::new(&node);
+    let alice = browser.call("sign_in", "username=alice").await.expect_status(200).json["user"]["id"].clone();
+    let bob = browser.call("sign_in", "username=bob").await.expect_status(200).json["user"]["id"].clone();
+    for function in ["reserve", "purchase", "release", "sign_out"] {
+        for shown in [&alice, &json!(0), &json!(-1)] {
+            let form = format!("drop_id={drop_id}&user_id={shown}");
+            assert_eq!(browser.call(function, &form).await.expect_status(409).json, json!("another_user"));
+        }
+    }
+    let form = format!("drop_id={drop_id}&user_id={bob}");
+    assert_eq!(browser.call("reserve", &form).await.expect_status(200).json["user_id"], bob);
+    browser.call("release", &form).await.expect_status(200);
+    browser.call("sign_out", &form).await.expect_status(200);
+    assert_eq!(browser.call("reserve", &form).await.expect_status(401).json, json!("unauthorized"));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn late_copy_of_a_request_is_for_no_other_pair(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let browser = Browser::new(&node);
+    browser.call("sign_in", "username=alice").await.expect_status(200);
+    let drop = format!("drop_id={drop_id}");
+    let reserve = async || browser.call("reserve", &drop).await.expect_status(200).json["id"].clone();
+    let of = |id: &serde_json::Value| format!("{drop}&reservation_id={id}");
+
+    let first = reserve().await;
+    let bought = browser.call("purchase", &of(&first)).await.expect_status(200).json;
+    let second = reserve().await;
+    assert_eq!(browser.call("purchase", &of(&first)).await.expect_status(200).json, bought);
+    let refusal = browser.call("release", &of(&first)).await.expect_status(409).json;
+    assert_eq!(refusal, json!("no_active_reservation"));
+    let released = browser.call("release", &of(&second)).await.expect_status(200).json;
+    assert_eq!((&released["id"], &released["status"]), (&second, &json!("cancelled")));
+
+    let third = reserve().await;
+    assert_eq!(browser.call("release", &of(&second)).await.expect_status(200).json, released);
+    for gone in [&second, &json!(0), &json!(i64::MAX)] {
+        let refusal = browser.call("purchase", &of(gone)).await.expect_status(409).json;
+        assert_eq!(refusal, json!("no_active_reservation"));
+    }
+    let bought = browser.call("purchase", &of(&third)).await.expect_status(200).json;
+    assert_eq!(bought["reservation_id"], third);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
 async fn plain_form_redirects_to_its_page_with_the_error(db: PgPool) {
     let node = Node::start(&db).await;
     let drop_id = node.create_open_drop(1).await;

@@ -101,6 +101,7 @@ fn errors() -> Vec<DropError> {
         DropError::BodyTimedOut,
         DropError::WrongContentType,
         DropError::Forbidden,
+        DropError::AnotherUser,
         DropError::ForeignOrigin,
         DropError::NotFound(Missing::Drop),
         DropError::NotFound(Missing::Reservation),
@@ -130,7 +131,7 @@ fn errors() -> Vec<DropError> {
             DropError::WrongContentType | DropError::Unauthorized | DropError::Forbidden | DropError::NotFound(_) => {}
             DropError::MethodNotAllowed | DropError::UsernameTaken | DropError::TooManyNames => {}
             DropError::SoldOut | DropError::Ended | DropError::TooManyRequests => {}
-            DropError::ForeignOrigin | DropError::BodyTimedOut => {}
+            DropError::ForeignOrigin | DropError::AnotherUser | DropError::BodyTimedOut => {}
             DropError::NotStarted { .. } | DropError::LimitReached { .. } | DropError::NoActiveReservation => {}
             DropError::ReservationExpired | DropError::SizeRequired { .. } | DropError::UnknownSize { .. } => {}
             DropError::Unavailable | DropError::Unknown | DropError::Internal | DropError::Unreachable => {}

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::error::DropError,
-    server::{auth::caller::Caller, state::AppState},
+    server::{auth::caller::Caller, identity::Identity, state::AppState},
 };
 use axum::http::{HeaderValue, header, request::Parts};
 use leptos::prelude::*;
@@ -23,6 +23,12 @@ pub(crate) fn request() -> Result<RequestContext, DropError> {
 }
 
 impl RequestContext {
+    /// Who asks. A page names the user that it shows, and acts for nobody else: another tab may have signed in somebody since.
+    pub(crate) fn require_shown(&self, user_id: Option<i64>) -> Result<Identity, DropError> {
+        let identity = self.caller.require_identity()?;
+        if user_id.is_some_and(|shown| shown != identity.id) { Err(DropError::AnotherUser) } else { Ok(identity) }
+    }
+
     /// Adds cookies to the response.
     pub(crate) fn set_cookies(&self, cookies: impl IntoIterator<Item = HeaderValue>) {
         for cookie in cookies {

@@ -15,8 +15,8 @@ pub(super) struct Command {
 }
 
 pub(super) enum Request {
-    /// Give back the pair that the user holds.
-    Release(Callers<Released>),
+    /// Give back the pair that the user holds: of this reservation, or of any.
+    Release(Option<i64>, Callers<Released>),
     /// Buy the pair that the user holds: of this reservation, or of any.
     Purchase(Option<i64>, Callers<Purchased>),
     /// Hold a pair of this size, or of the only size.
@@ -73,7 +73,9 @@ impl Command {
             return Err(other);
         }
         match (&mut self.request, other.request) {
-            (Request::Release(callers), Request::Release(more)) => callers.append(more),
+            (Request::Release(id, callers), Request::Release(other_id, more)) if *id == other_id => {
+                callers.append(more);
+            }
             (Request::Purchase(id, callers), Request::Purchase(other_id, more)) if *id == other_id => {
                 callers.append(more);
             }
@@ -87,7 +89,7 @@ impl Command {
 
     pub(super) fn refuse(self, error: &DropError) {
         match self.request {
-            Request::Release(mut callers) => callers.answer(Err(error.clone())),
+            Request::Release(_, mut callers) => callers.answer(Err(error.clone())),
             Request::Purchase(_, mut callers) => callers.answer(Err(error.clone())),
             Request::Reserve(_, mut callers) => callers.answer(Err(error.clone())),
         }
@@ -96,7 +98,7 @@ impl Command {
     /// How many callers still wait.
     pub(super) fn waiting(&self) -> usize {
         match &self.request {
-            Request::Release(callers) => callers.waiting(),
+            Request::Release(_, callers) => callers.waiting(),
             Request::Purchase(_, callers) => callers.waiting(),
             Request::Reserve(_, callers) => callers.waiting(),
         }
@@ -143,9 +145,9 @@ mod tests {
         Identity { id, public_id: Uuid::nil() }
     }
 
-    fn release(user_id: i64) -> (Command, oneshot::Receiver<Answer<Released>>) {
+    fn release(user_id: i64, reservation_id: Option<i64>) -> (Command, oneshot::Receiver<Answer<Released>>) {
         let (callers, answer) = Callers::one();
-        (Command { user: user(user_id), request: Request::Release(callers) }, answer)
+        (Command { user: user(user_id), request: Request::Release(reservation_id, callers) }, answer)
     }
 
     fn purchase(user_id: i64, reservation_id: Option<i64>) -> Command {
@@ -158,12 +160,19 @@ mod tests {
 
     #[test]
     fn only_a_repetition_shares_the_reply() {
-        for same in [|| release(1).0, || purchase(1, Some(7)), || purchase(1, None), || reserve(1, Some("S"))] {
+        for same in [
+            || release(1, None).0,
+            || release(1, Some(7)).0,
+            || purchase(1, Some(7)),
+            || purchase(1, None),
+            || reserve(1, Some("S")),
+        ] {
             assert!(same().share(same()).is_ok());
         }
         for (mut first, other) in [
-            (release(1).0, release(2).0),
-            (release(1).0, purchase(1, None)),
+            (release(1, None).0, release(2, None).0),
+            (release(1, Some(7)).0, release(1, Some(8)).0),
+            (release(1, None).0, purchase(1, None)),
             (purchase(1, Some(7)), purchase(1, Some(8))),
             (purchase(1, None), reserve(1, None)),
             (reserve(1, Some("S")), reserve(1, Some("M"))),
@@ -182,7 +191,7 @@ mod tests {
         callers.answer(Ok("granted"));
         assert_eq!(first.try_recv().expect("answered"), Ok(("granted", false)));
         assert_eq!(second.try_recv().expect("answered"), Ok(("granted", true)));
-        let (command, mut answer) = release(1);
+        let (command, mut answer) = release(1, None);
         command.refuse(&DropError::Unavailable);
         assert!(matches!(answer.try_recv(), Ok(Err(DropError::Unavailable))));
     }

@@ -16,10 +16,7 @@ pub(super) fn decide(
     user_id: i64,
     reservation_id: Option<i64>,
 ) -> Result<impl FnOnce(&Committed) -> Purchased + use<>, DropError> {
-    let held = drop.state.held_by(user_id)?.ok_or(DropError::NoActiveReservation)?.clone();
-    if reservation_id.is_some_and(|id| id != held.reservation.id) {
-        return Err(DropError::NoActiveReservation);
-    }
+    let held = drop.state.held(user_id, reservation_id)?;
     drop.complete(held);
     Ok(move |committed: &Committed| {
         let (purchase, purchaser) = committed.purchases[&user_id].clone();

@@ -54,6 +54,15 @@ impl DropState {
         Ok(active.filter(|active| active.reservation.is_held(self.now)))
     }
 
+    /// The reservation that the user holds, if it is this one or none is given.
+    pub(super) fn held(&self, user_id: i64, reservation_id: Option<i64>) -> Result<ActiveReservation, DropError> {
+        let held = self.held_by(user_id)?.ok_or(DropError::NoActiveReservation)?;
+        if reservation_id.is_some_and(|id| id != held.reservation.id) {
+            return Err(DropError::NoActiveReservation);
+        }
+        Ok(held.clone())
+    }
+
     pub(super) fn size(&mut self, size_id: i64) -> &mut LockedSize {
         self.sizes.iter_mut().find(|locked| locked.id == size_id).expect(SIZE_IS_KNOWN)
     }

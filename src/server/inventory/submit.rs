@@ -38,8 +38,8 @@ pub(crate) async fn reserve(
 /// What to buy.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// The pair that the user holds of this drop.
-    Drop(i64),
+    /// The pair that the user holds of this drop, if it is that of this reservation or none is given.
+    Drop(i64, Option<i64>),
     /// The pair of this reservation.
     Reservation(i64),
 }
@@ -47,7 +47,7 @@ pub(crate) enum Target {
 /// Sells a user the pair that they hold. Purchasing again returns the same purchase.
 pub(crate) async fn purchase(inventory: &Inventory, user: Identity, target: Target) -> Result<Purchased, DropError> {
     let (drop_id, reservation_id) = match target {
-        Target::Drop(drop_id) => (drop_id, None),
+        Target::Drop(drop_id, reservation_id) => (drop_id, reservation_id),
         // The user and the drop of a reservation never change, so they can be read without the lock.
         Target::Reservation(id) => (drop_of(&inventory.pool, user, id).await?, Some(id)),
     };
@@ -74,10 +74,18 @@ async fn drop_of(pool: &Pool, user: Identity, reservation_id: i64) -> Result<i64
     drop_id.ok_or(DropError::Unauthorized)?.ok_or(DropError::NotFound(Missing::Reservation))
 }
 
-/// Releases the pair that a user holds of a drop. Releasing again returns the same reservation, also after it expired.
-pub(crate) async fn release(inventory: &Inventory, user: Identity, drop_id: i64) -> Result<Released, DropError> {
-    match submit(inventory, drop_id, user, Request::Release).await {
-        Err(DropError::NoActiveReservation) => settled::read(&inventory.pool, user.id, drop_id, None).await?.released(),
+/// Releases the pair that a user holds of a drop, if it is that of this reservation or none is given. Releasing again returns
+/// the same reservation, also after it expired.
+pub(crate) async fn release(
+    inventory: &Inventory,
+    user: Identity,
+    drop_id: i64,
+    reservation_id: Option<i64>,
+) -> Result<Released, DropError> {
+    match submit(inventory, drop_id, user, |callers| Request::Release(reservation_id, callers)).await {
+        Err(DropError::NoActiveReservation) => {
+            settled::read(&inventory.pool, user.id, drop_id, reservation_id).await?.released()
+        }
         reply => reply.map(|(released, _)| released),
     }
 }

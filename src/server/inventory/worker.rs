@@ -36,7 +36,7 @@ pub(super) async fn run(inventory: Inventory, drop_id: i64) {
 async fn run_batch(inventory: Inventory, drop_id: i64, mut batch: Vec<Command>) -> Result<(), DropError> {
     // All arrived while the batch before was under way, so any order among them is one in which they could have arrived.
     // Releases come first, so that their pairs can be reserved in the same batch.
-    batch.sort_by_key(|command| !matches!(command.request, Request::Release(_)));
+    batch.sort_by_key(|command| !matches!(command.request, Request::Release(..)));
     let mut outcome = attempt(&inventory, drop_id, &mut batch).await;
     if let Err(BatchError::DropLocked(cause) | BatchError::Contention(cause)) = &outcome {
         tracing::warn!(%cause, drop_id, "a batch is repeated");
@@ -102,7 +102,7 @@ async fn transact(inventory: &Inventory, drop_id: i64, batch: &mut [Command]) ->
 fn decide<'a>(command: &'a mut Command, drop: &mut LockedDrop) -> AnswerCallers<'a> {
     let user_id = command.user.id;
     match &mut command.request {
-        Request::Release(callers) => answer(callers, release::decide(drop, user_id)),
+        Request::Release(id, callers) => answer(callers, release::decide(drop, user_id, *id)),
         Request::Purchase(id, callers) => answer(callers, purchase::decide(drop, user_id, *id)),
         Request::Reserve(size, callers) => answer(callers, reserve::decide(drop, user_id, size.as_deref())),
     }

@@ -62,7 +62,7 @@ async fn purchase_of_drop(
 ) -> Result<Json<PurchaseResponse>, DropError> {
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
     let user = acting_user(&state, &caller, user_id).await?;
-    buy(&state, user, Target::Drop(drop_id)).await
+    buy(&state, user, Target::Drop(drop_id, None)).await
 }
 
 #[derive(Serialize)]

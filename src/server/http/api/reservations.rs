@@ -143,6 +143,6 @@ async fn release(
         ("user_id", query.user_id_snake),
     ])?;
     let user = acting_user(&state, &caller, user_id).await?;
-    let Released { new_stock, .. } = inventory::release(&state.inventory, user, drop_id).await?;
+    let Released { new_stock, .. } = inventory::release(&state.inventory, user, drop_id, None).await?;
     Ok(Json(ReleaseResponse { new_stock }))
 }
