@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub enum ServerEvent {
     /// The first event of a connection, and what a connection receives instead of the events it was too slow for.
     Snapshot(DropsSnapshot),
-    /// Sent every ten seconds unless another event was, so that a page can detect a dead connection.
+    /// Sent every ten seconds and on request, so that a page can detect a dead connection and correct its clock.
     Heartbeat(Heartbeat),
     StockUpdated(StockUpdate),
     PurchaseCompleted(PurchaseCompleted),

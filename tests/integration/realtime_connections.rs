@@ -4,6 +4,7 @@ use crate::support::{
     DEADLINE, Node, Proxy, ProxyMode, Settings, Subscriber, concurrently, open_websocket, query_number, shown_stock,
     stored_stock, until,
 };
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sneakdrop::domain::event::Reason;
@@ -103,6 +104,21 @@ async fn connection_without_pongs_is_closed_and_one_with_pongs_is_kept(db: PgPoo
 }
 
 #[sqlx::test]
+async fn page_that_asks_gets_a_heartbeat_at_once(db: PgPool) {
+    let node = Node::start(&db).await;
+    let mut subscriber = Subscriber::connect(&node, None).await;
+    for text in ["heartbeat", "", "?"] {
+        subscriber.send(Message::text(text)).await.expect("the connection is open");
+        let Some(Ok(Message::Text(answer))) = subscriber.next_message().await else { panic!("no text") };
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("an event");
+        assert_eq!(answer["type"], "heartbeat");
+        let now = answer["now"].as_str().and_then(|now| now.parse::<DateTime<Utc>>().ok()).expect("a time");
+        assert!((Utc::now() - now).num_seconds().abs() < 60, "{now}");
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
 async fn task_of_a_lost_connection_ends(db: PgPool) {
     let node = Node::start(&db).await;
     let alice = node.sign_in("alice").await;
@@ -160,7 +176,8 @@ async fn oversized_message_closes_only_its_own_connection(db: PgPool) {
     let alice = node.sign_in("alice").await;
     let mut other = Subscriber::connect(&node, Some(&alice)).await;
     let mut oversized = Subscriber::connect(&node, Some(&alice)).await;
-    other.send(Message::text("x".repeat(1_000))).await.expect("the connection is open");
+    // Larger than any that a page sends, and ignored.
+    other.send(Message::binary(vec![0; 1_000])).await.expect("the connection is open");
     other.send(Message::Ping("hello".into())).await.expect("the connection is open");
     assert!(matches!(other.next_message().await, Some(Ok(Message::Pong(data))) if data == "hello"));
 

@@ -27,8 +27,6 @@ struct SendQueue {
     /// What the network has not taken yet; of the first perhaps only the rest.
     waiting: VecDeque<EncodedEvents>,
     state: State,
-    /// Whether anything was sent since the last [`Connection::take_has_sent`].
-    has_sent: bool,
 }
 
 /// How current the page is.
@@ -108,11 +106,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether events were sent since the last call.
-    pub(super) fn take_has_sent(&self) -> bool {
-        std::mem::take(&mut self.lock().has_sent)
-    }
-
     /// Waits until the queue must be drained or a snapshot is needed.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
@@ -147,7 +140,6 @@ impl Connection {
             queue.waiting.truncate(1);
             return self.mark_outdated(queue);
         }
-        queue.has_sent = true;
         self.write(queue, events);
     }
 

@@ -158,12 +158,8 @@ impl Socket {
                         return Err(Closed);
                     }
                     unanswered_pings += 1;
-                    self.connection.send_control(encode_frame(WireFrame::ping(Bytes::new())))?;
-                    // Any other event shows the page as well that the connection works.
-                    if !self.connection.take_has_sent() {
-                        let heartbeat = ServerEvent::Heartbeat(Heartbeat { now: self.state.clock.now().into() });
-                        self.connection.send_control(EncodedEvents::of(&[heartbeat]).bytes)?;
-                    }
+                    let ping = encode_frame(WireFrame::ping(Bytes::new()));
+                    self.connection.send_control([ping, self.heartbeat()].concat().into())?;
                 }
                 () = &mut shutdown => {
                     let close = CloseFrame { code: CloseCode::Away, reason: Utf8Bytes::from_static("restarting") };
@@ -189,7 +185,12 @@ impl Socket {
         Ok(())
     }
 
-    /// Reads messages and answers pings and closes; returns whether anything was read.
+    /// Corrects the page's clock, and shows it that the connection works.
+    fn heartbeat(&self) -> Bytes {
+        EncodedEvents::of(&[ServerEvent::Heartbeat(Heartbeat { now: self.state.clock.now().into() })]).bytes
+    }
+
+    /// Reads messages and answers pings, closes, and pages that ask for a heartbeat; returns whether anything was read.
     async fn read(&mut self) -> Result<bool, Closed> {
         for read in 0..MESSAGES_IN_A_ROW {
             let mut io = ConnectionIo(&self.connection);
@@ -198,6 +199,7 @@ impl Socket {
                     let _ = self.protocol.flush(&mut io);
                     return Err(Closed);
                 }
+                Ok(Message::Text(_)) => self.connection.send_control(self.heartbeat())?,
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(read > 0),
                 Err(_) => return Err(Closed),
@@ -243,10 +245,10 @@ fn next_phase() -> f64 {
 }
 
 /// How often a socket is pinged; it is closed when two pings stay unanswered. A page cannot see pings, so it also gets a
-/// heartbeat if nothing else was sent meanwhile.
+/// heartbeat.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Pages only send pongs and closes.
+/// Pages only send pongs, closes, and text that asks for a heartbeat.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// Messages of one socket that are read before other tasks have their turn.
