@@ -28,14 +28,35 @@ pub mod server;
 pub mod text;
 pub mod ui;
 
-/// Hydrates the page that the server rendered. Called by the script in its head once the module is loaded.
+/// Starts the page. Called by the script in its head once the module is loaded.
+///
+/// `is_intact`: whether the document is as it was served. Then it is hydrated; otherwise it would be bound to the wrong elements,
+/// and is rendered anew. After a panic the module is dead, and `on_panic` is called.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
-    // Without it the console shows only "unreachable" for a panic.
-    console_error_panic_hook::set_once();
-    let data = leptos::prelude::document().get_element_by_id(ui::app::FIRST_PAINT);
-    let data = data.and_then(|data| data.text_content()).expect("the document contains the first paint");
+pub fn start(is_intact: bool, on_panic: js_sys::Function) {
+    use leptos::prelude::document;
+    use wasm_bindgen::{JsCast, JsValue};
+
+    thread_local! {
+        static ON_PANIC: std::cell::OnceCell<js_sys::Function> = const { std::cell::OnceCell::new() };
+    }
+    ON_PANIC.with(|known| known.set(on_panic)).expect("a module is started once");
+    std::panic::set_hook(Box::new(|panic| {
+        // Without it the console shows only "unreachable".
+        console_error_panic_hook::hook(panic);
+        ON_PANIC.with(|on_panic| on_panic.get().map(|on_panic| on_panic.call0(&JsValue::NULL)));
+    }));
+    let element = |id| document().get_element_by_id(id);
+    let data = element(ui::app::FIRST_PAINT).and_then(|data| data.text_content());
+    let data = data.expect("the document contains the first paint");
     let first_paint = client::json::read(&data).expect("the first paint is that of this build");
-    leptos::mount::hydrate_body(|| ui::app::App(ui::app::AppProps { first_paint }));
+    let root = element(ui::app::ROOT).expect("the document contains the page").unchecked_into::<web_sys::HtmlElement>();
+    let app = || ui::app::App(ui::app::AppProps { first_paint });
+    if is_intact {
+        leptos::mount::hydrate_from(root, app).forget();
+    } else {
+        root.set_inner_html("");
+        leptos::mount::mount_to(root, app).forget();
+    }
 }

@@ -2,7 +2,7 @@
 //! and what to do next.
 
 use crate::domain::{
-    Purchase, Reservation, Timestamp,
+    ONE_SIZE, Purchase, Reservation, Timestamp,
     error::{DropError, Missing},
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -36,6 +36,10 @@ pub const LIVE: &str = "Live";
 pub const RECONNECTING: &str = "Reconnecting…";
 /// The device has no network.
 pub const OFFLINE: &str = "Offline";
+/// The server is newer than the page.
+pub const OUT_OF_DATE: &str = "Out of date";
+pub const NEW_VERSION: &str = "There is a new version of this page.";
+pub const RELOAD: &str = "Reload";
 
 /// The dialog's title and the button that opens it.
 pub const SIGN_IN: &str = "Sign in";
@@ -63,6 +67,8 @@ pub const OVER: &str = "Sold out or ended";
 pub const STOCK: &str = "Stock";
 /// Names the choice of size.
 pub const SIZE: &str = "Size";
+/// After signing in to reserve a pair.
+pub const CHOOSE_A_SIZE: &str = "Choose a size, then reserve.";
 pub const SIGN_IN_TO_RESERVE: &str = "Sign in to reserve";
 pub const RESERVE: &str = "Reserve";
 /// After a purchase.
@@ -197,9 +203,11 @@ pub fn size_and_stock(label: &str, available: i32) -> String {
     }
 }
 
-/// A toast: `Reserved for 60 seconds. Complete the purchase to keep it.`
-pub fn reservation_granted(reservation: &Reservation) -> String {
-    format!("Reserved for {} seconds. Complete the purchase to keep it.", lifetime_seconds(reservation))
+/// A toast: `US 9 is reserved for 60 seconds. Complete the purchase to keep it.`
+pub fn reservation_granted(reservation: &Reservation, left_ms: i64) -> String {
+    let seconds = whole_seconds(left_ms).min(lifetime_seconds(reservation));
+    let what = if reservation.size == ONE_SIZE { "Reserved" } else { &format!("{} is reserved", reservation.size) };
+    format!("{what} for {seconds} seconds. Complete the purchase to keep it.")
 }
 
 /// A toast: `Your 60 seconds are up. The pair went back.`
@@ -215,9 +223,14 @@ pub fn purchase_completed(purchase: &Purchase) -> String {
 /// A toast after a release.
 pub const RELEASED: &str = "You gave the pair back.";
 
-/// A toast: `Volt Runner is sold out.`
-pub fn sold_out(name: &str) -> String {
-    format!("{name} is sold out.")
+/// In place of [`SIZE`]: `US 9 just went. Choose another.`
+pub fn size_gone(label: &str) -> String {
+    format!("{label} just went. Choose another.")
+}
+
+/// For screen readers: `Volt Runner is open.`
+pub fn opened(name: &str) -> String {
+    format!("{name} is open.")
 }
 
 /// How long the reservation was granted for, rounded to the nearest second.

@@ -63,7 +63,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await open(page);
       await signIn(page, "alice");
       await card(page, "Court 76").getByRole("button", { name: "Reserve" }).click();
-      await expect(card(page, "Court 76").getByText("10 seconds left")).toBeAttached();
+      await expect(card(page, "Court 76").getByText(/^[89] seconds left$/)).toBeAttached();
       await expectNoViolations(page, "the last ten seconds");
       await page.goto("/nowhere");
       await expect(page.getByRole("heading", { name: "Nothing here" })).toBeVisible();

@@ -95,6 +95,8 @@ test("signing in, reserving and purchasing work from the keyboard, and focus is 
   await expect(ridge.getByRole("button", { name: "Reserve" })).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(ridge.getByRole("button", { name: "Complete purchase" })).toBeFocused();
+  // Not before: pressing twice would buy.
+  await expect(ridge.getByRole("button", { name: "Complete purchase" })).toBeEnabled();
   await page.keyboard.press("Enter");
   await expect(ridge.getByRole("link", { name: "View purchase" })).toBeFocused();
 });

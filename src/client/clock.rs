@@ -14,21 +14,25 @@ use web_sys::PerformanceNavigationTiming;
 /// Short enough that no displayed second is skipped.
 const TICK_MS: u32 = 200;
 
-/// A minute's worth of heartbeats, which are sent every ten seconds.
-const RECENT_READINGS: usize = 6;
+/// How long a reading counts. The server sends its time at least every ten seconds, and the last reading always counts.
+const RECENT_MS: f64 = 8_000.0;
+
+/// A tick that is later than this shows that the page was frozen; background tabs tick once a second. And if the device's clock
+/// has gone on so much further than the page's timer, the device slept.
+const JUMP_MS: f64 = 1_800.0;
 
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<DateTime<Utc>>,
-    /// Server time minus the page's timer, one for each recent reading, oldest first. Empty until
+    /// When each recent message arrived, on the page's timer, and the server's time minus that; oldest first. Empty until
     /// [`start`](Self::start).
-    offsets_ms: StoredValue<VecDeque<f64>>,
+    readings: StoredValue<VecDeque<(f64, f64)>>,
 }
 
 impl Clock {
     /// A stopped clock at the Unix epoch.
     pub fn new() -> Self {
-        Self { now: RwSignal::new(DateTime::UNIX_EPOCH), offsets_ms: StoredValue::default() }
+        Self { now: RwSignal::new(DateTime::UNIX_EPOCH), readings: StoredValue::default() }
     }
 
     /// The current time; subscribes to it. It advances five times a second. Before [`start`](Self::start) it is the
@@ -41,6 +45,11 @@ impl Clock {
         self.now.get_untracked()
     }
 
+    /// Whether the page is rendered already, and time goes by.
+    pub fn is_started(self) -> bool {
+        self.readings.with_value(|readings| !readings.is_empty())
+    }
+
     /// Sets the time for the first paint, without starting the clock.
     pub fn set(self, now: DateTime<Utc>) {
         self.now.set(now);
@@ -51,35 +60,42 @@ impl Clock {
         self.read_as_of(server_now, page_timer_ms());
     }
 
-    /// Replaces all earlier readings: the page may have been suspended, or connected to another server.
-    pub fn restart(self, server_now: DateTime<Utc>) {
-        self.offsets_ms.update_value(VecDeque::clear);
-        self.read(server_now);
-    }
-
     /// Starts the clock, only in the browser. The page's own timestamp is taken as received when its first byte
-    /// arrived.
-    pub fn start(self) {
+    /// arrived. `on_wake` is called when the timer has jumped.
+    pub fn start(self, on_wake: impl Fn() + 'static) {
         self.read_as_of(self.now_untracked(), response_start_ms());
         self.tick();
-        Interval::new(TICK_MS, move || self.tick()).forget();
+        let mut last_tick = (page_timer_ms(), js_sys::Date::now());
+        Interval::new(TICK_MS, move || {
+            let tick = (page_timer_ms(), js_sys::Date::now());
+            let (timer_ms, device_ms) = (tick.0 - last_tick.0, tick.1 - last_tick.1);
+            if timer_ms > JUMP_MS || (device_ms - timer_ms).abs() > JUMP_MS {
+                on_wake();
+            }
+            last_tick = tick;
+            self.tick();
+        })
+        .forget();
     }
 
     fn read_as_of(self, server_now: DateTime<Utc>, timer_ms: f64) {
         let offset_ms = server_now.timestamp_millis() as f64 - timer_ms;
-        self.offsets_ms.update_value(|offsets_ms| {
-            offsets_ms.push_back(offset_ms);
-            if offsets_ms.len() > RECENT_READINGS {
-                offsets_ms.pop_front();
-            }
+        self.readings.update_value(|readings| {
+            // A busy server sends its time often; what neither is the latest nor gives the latest time is not needed.
+            readings.retain(|(_, known_ms)| *known_ms > offset_ms);
+            readings.push_back((timer_ms, offset_ms));
         });
     }
 
     fn tick(self) {
-        let latest = self.offsets_ms.with_value(|offsets_ms| offsets_ms.iter().copied().reduce(f64::max));
-        if let Some(offset_ms) = latest {
-            let milliseconds = (offset_ms + page_timer_ms()) as i64;
-            self.now.set(DateTime::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds));
+        let timer_ms = page_timer_ms();
+        self.readings.update_value(|readings| {
+            while readings.len() > 1 && timer_ms - readings[0].0 > RECENT_MS {
+                readings.pop_front();
+            }
+        });
+        if let Some((_, offset_ms)) = self.readings.with_value(|readings| readings.front().copied()) {
+            self.now.set(DateTime::UNIX_EPOCH + TimeDelta::milliseconds((offset_ms + timer_ms) as i64));
         }
     }
 }

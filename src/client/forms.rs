@@ -1,10 +1,11 @@
-//! Posting forms to server functions without leaving the page.
+//! Calling server functions without leaving the page.
 //!
 //! Leptos's `ActionForm` would do this. Together with `leptos_router` and `Suspense` it added 146,088 bytes to the
 //! module that the browser downloads (brotli).
 
 use crate::{
     client::json::{Unreadable, read},
+    client::schedule::after,
     domain::error::DropError,
 };
 use leptos::{logging::warn, prelude::*, server_fn::ServerFn, task::spawn_local};
@@ -12,12 +13,14 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{FormData, HtmlFormElement, RequestInit, Response, SubmitEvent, UrlSearchParams};
+use web_sys::{AbortController, FormData, HtmlFormElement, RequestInit, UrlSearchParams};
 
-/// Posts forms to the server function `F`.
+/// Calls of the server function `F`, one at a time.
 pub struct FormPost<F> {
-    /// Whether a request is under way.
+    /// Whether a call is under way.
     pub pending: RwSignal<bool>,
+    /// The number of the latest call.
+    call: StoredValue<u32>,
     function: PhantomData<fn() -> F>,
 }
 
@@ -31,46 +34,89 @@ impl<F> Copy for FormPost<F> {}
 
 impl<F> Default for FormPost<F> {
     fn default() -> Self {
-        Self { pending: RwSignal::new(false), function: PhantomData }
+        Self { pending: RwSignal::new(false), call: StoredValue::new(0), function: PhantomData }
     }
 }
 
-impl<F: ServerFn<Output: DeserializeOwned, Error = DropError>> FormPost<F> {
+impl<F: ServerFn<Output: DeserializeOwned, Error = DropError> + 'static> FormPost<F> {
     /// The form's `action`, which browsers without WebAssembly post to.
     pub fn path(self) -> &'static str {
         F::PATH
     }
 
-    /// Posts the form of a submit event and passes the answer to `on_answer`. The browser does not submit the form
-    /// itself.
-    pub fn send(self, event: &SubmitEvent, on_answer: impl FnOnce(Result<F::Output, DropError>) + 'static) {
-        event.prevent_default();
-        let Some(body) = form_fields(event) else { return };
+    /// Calls the function with these fields and passes the answer to `on_answer`, unless the call is
+    /// [settled](Self::settle) or repeated before.
+    pub fn send(self, fields: UrlSearchParams, on_answer: impl FnOnce(Result<F::Output, DropError>) + 'static) {
+        self.settle();
         self.pending.set(true);
-        spawn_local(async move {
-            on_answer(post::<F>(&body).await);
-            self.pending.set(false);
-        });
+        let answer = move |answer| on_answer(read_answer::<F>(answer));
+        send(F::PATH, fields, self.pending, self.call, Box::new(answer));
+    }
+
+    /// Ends the call, because its outcome is known otherwise or concerns nobody any more.
+    pub fn settle(self) {
+        settle(self.pending, self.call);
     }
 }
 
-fn form_fields(event: &SubmitEvent) -> Option<UrlSearchParams> {
-    let form: HtmlFormElement = event.target()?.dyn_into().ok()?;
-    let fields = FormData::new_with_form(&form).ok()?;
+/// The part of [`FormPost::send`] that is the same for all functions, compiled once.
+fn send(
+    path: &'static str,
+    fields: UrlSearchParams,
+    pending: RwSignal<bool>,
+    call: StoredValue<u32>,
+    on_answer: Box<dyn FnOnce(Answer)>,
+) {
+    let number = call.get_value();
+    spawn_local(async move {
+        let answer = fetch(path, &fields).await;
+        if call.get_value() == number {
+            settle(pending, call);
+            on_answer(answer);
+        }
+    });
+}
+
+fn settle(pending: RwSignal<bool>, call: StoredValue<u32>) {
+    call.update_value(|call| *call += 1);
+    pending.maybe_update(std::mem::take);
+}
+
+/// The fields of a form.
+pub fn form_fields(form: &HtmlFormElement) -> Option<UrlSearchParams> {
+    let fields = FormData::new_with_form(form).ok()?;
     UrlSearchParams::new_with_str_sequence_sequence(&fields).ok()
 }
 
-/// Calls a server function with the fields in `body`.
+/// The fields that have a value.
+pub fn fields<const N: usize>(values: [(&str, Option<String>); N]) -> UrlSearchParams {
+    let fields = UrlSearchParams::new().expect("nothing to read, so nothing that could be wrong");
+    for (name, value) in values {
+        if let Some(value) = value {
+            fields.append(name, &value);
+        }
+    }
+    fields
+}
+
+/// Calls a server function with these fields.
 ///
-/// Besides the server's own errors: `Unreachable` if the request failed, `Internal` if the answer could not be read.
-pub async fn post<F>(body: &UrlSearchParams) -> Result<F::Output, DropError>
+/// Besides the server's own errors: `Unreachable` if the request failed, `Unknown` if no answer came in time, `Internal` if
+/// the answer could not be read.
+pub async fn post<F>(fields: &UrlSearchParams) -> Result<F::Output, DropError>
 where
     F: ServerFn<Output: DeserializeOwned, Error = DropError>,
 {
-    match fetch(F::PATH, body).await {
-        Ok((true, json)) => read(&json).map_err(unreadable),
-        Ok((false, json)) => Err(read(&json).unwrap_or_else(unreadable)),
-        Err(_) => Err(DropError::Unreachable),
+    read_answer::<F>(fetch(F::PATH, fields).await)
+}
+
+fn read_answer<F>(answer: Answer) -> Result<F::Output, DropError>
+where
+    F: ServerFn<Output: DeserializeOwned, Error = DropError>,
+{
+    match answer? {
+        (true, json) => read(&json).map_err(unreadable),
+        (false, json) => Err(read(&json).unwrap_or_else(unreadable)),
     }
 }
 
@@ -79,12 +125,27 @@ fn unreadable(error: Unreadable) -> DropError {
     DropError::Internal
 }
 
-/// Returns whether the status is a success, and the response's text. Fails if the network does.
-async fn fetch(path: &str, body: &UrlSearchParams) -> Result<(bool, String), JsValue> {
+/// How long an answer may take.
+const ANSWER_TIMEOUT_MS: u32 = 10_000;
+
+/// Whether the status is a success, and the text.
+type Answer = Result<(bool, String), DropError>;
+
+async fn fetch(path: &str, body: &UrlSearchParams) -> Answer {
+    let unreachable = |_: JsValue| DropError::Unreachable;
     let request = RequestInit::new();
     request.set_method("POST");
     request.set_body(body);
-    let response: Response = JsFuture::from(window().fetch_with_str_and_init(path, &request)).await?.unchecked_into();
-    let text = JsFuture::from(response.text()?).await?;
-    Ok((response.ok(), text.as_string().unwrap_or_default()))
+    let abort = AbortController::new().map_err(unreachable)?;
+    let signal = abort.signal();
+    request.set_signal(Some(&signal));
+    // Dropped, and with it cancelled, when this function returns.
+    let _timeout = after(ANSWER_TIMEOUT_MS, move || abort.abort());
+    let answer = async {
+        let response = JsFuture::from(window().fetch_with_str_and_init(path, &request)).await?;
+        let response: web_sys::Response = response.unchecked_into();
+        let text = JsFuture::from(response.text()?).await?;
+        Ok((response.ok(), text.as_string().unwrap_or_default()))
+    };
+    answer.await.map_err(|error| if signal.aborted() { DropError::Unknown } else { unreachable(error) })
 }

@@ -26,7 +26,7 @@ pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, Unreadable> {
     T::deserialize(parse(json)?)
 }
 
-/// Reads an event; `None` if this build does not know its type.
+/// Reads an event; `None` if this build does not know its type, an error if it knows the type in another form.
 pub(crate) fn read_event(json: &str) -> Result<Option<ServerEvent>, Unreadable> {
     let event = parse(json)?;
     let event_type = event.get("type").as_string().unwrap_or_default();

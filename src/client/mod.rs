@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod forms;
 pub mod json;
+pub mod listen;
+pub mod schedule;
 pub mod socket;
 pub mod store;
 pub mod toasts;

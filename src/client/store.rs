@@ -54,6 +54,8 @@ pub enum ConnectionStatus {
     Reconnecting,
     /// The device has no network.
     Offline,
+    /// The server is of a newer build, whose events this page cannot read.
+    Outdated,
 }
 
 impl Store {
@@ -141,8 +143,27 @@ impl Store {
         self.set_visitor(visitor);
     }
 
+    /// A page that is outdated stays so until it is loaded anew, whatever it can read of what follows.
+    pub(crate) fn set_connection(self, status: ConnectionStatus) {
+        self.connection
+            .maybe_update(|known| *known != ConnectionStatus::Outdated && std::mem::replace(known, status) != status);
+    }
+
+    /// Whom the page shows as signed in.
+    pub fn user_id(self) -> Option<i64> {
+        self.user.with_untracked(|user| user.as_ref().map(|user| user.id))
+    }
+
+    /// Whether the page shows this user as signed in. What belongs to another one came too late.
+    pub fn is_visitor(self, user_id: i64) -> bool {
+        self.user_id() == Some(user_id)
+    }
+
     /// Applies the new state of a reservation, from an answer or an event, with its purchase if it was completed.
     pub fn apply(self, reservation: Reservation, purchase: Option<Purchase>) {
+        if !self.is_visitor(reservation.user_id) {
+            return;
+        }
         if reservation.status == ReservationStatus::Active {
             if !self.ended_reservations.with_value(|ended| ended.contains(&reservation.id)) {
                 self.reservations.update(|held| {
@@ -166,6 +187,9 @@ impl Store {
 
     /// Adds a purchase, from an answer or an event, and removes its reservation.
     pub fn add_purchase(self, purchase: Purchase) {
+        if !self.is_visitor(purchase.user_id) {
+            return;
+        }
         self.ended_reservations.update_value(|ended| ended.push(purchase.reservation_id));
         self.reservations.update(|held| held.retain(|held| held.id != purchase.reservation_id));
         if !self.purchases.with_untracked(|known| known.iter().any(|known| known.id == purchase.id)) {
@@ -196,21 +220,18 @@ impl Store {
     pub(crate) fn receive(self, event: ServerEvent) {
         match event {
             ServerEvent::Snapshot(DropsSnapshot { now, epoch, drops, .. }) => {
-                self.clock.restart(*now);
+                self.clock.read(*now);
                 self.set_snapshot(epoch, &drops);
                 // Notifies only on a change: every part that waits for the snapshot would render again.
                 self.failure.maybe_update(|failure| failure.take().is_some());
-                self.connection.set(ConnectionStatus::Live);
+                self.set_connection(ConnectionStatus::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
             ServerEvent::Heartbeat(Heartbeat { now }) => self.clock.read(*now),
             ServerEvent::StockUpdated(update) => {
+                self.clock.read(*update.now);
                 if let Some(drop) = self.drops.with_untracked(|drops| find(drops, update.drop_id)) {
-                    let was_sold_out = drop.with_untracked(SneakerDrop::is_sold_out);
                     drop.maybe_update(|drop| update.apply_to(drop));
-                    if !was_sold_out && drop.with_untracked(SneakerDrop::is_sold_out) {
-                        self.toasts.notice(drop.with_untracked(|drop| text::sold_out(&drop.name)));
-                    }
                 }
             }
             ServerEvent::PurchaseCompleted(completed) => {
@@ -221,7 +242,13 @@ impl Store {
             ServerEvent::DropCreated(DropCreated { drop }) | ServerEvent::DropUpdated(DropUpdated { drop }) => {
                 self.set_drops(&[drop]);
             }
-            ServerEvent::DropRemoved(DropRemoved { drop_id, .. }) => self.retain_drops(|drop| drop.id != drop_id),
+            ServerEvent::DropRemoved(DropRemoved { drop_id, .. }) => {
+                if let Some(drop) = self.drops.with_untracked(|drops| find(drops, drop_id)) {
+                    // Its card may be kept for a moment.
+                    drop.update(|drop| (drop.available_stock, drop.held_stock) = (0, 0));
+                }
+                self.retain_drops(|drop| drop.id != drop_id);
+            }
             ServerEvent::Reservation(ReservationChange { reservation, purchase }) => self.apply(reservation, purchase),
             ServerEvent::Visitor(VisitorState { visitor }) => {
                 if visitor.is_none() && self.has_just_signed_in.get_value() {

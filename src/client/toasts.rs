@@ -1,6 +1,6 @@
 //! The short messages that appear on the page and disappear by themselves.
 
-use gloo_timers::callback::Timeout;
+use crate::client::schedule::after;
 use leptos::prelude::*;
 
 /// The toasts that are shown.
@@ -8,6 +8,7 @@ use leptos::prelude::*;
 pub struct Toasts {
     shown: RwSignal<Vec<Toast>>,
     next_id: StoredValue<u32>,
+    is_paused: StoredValue<bool>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -23,12 +24,9 @@ const SHOWN_MS: u32 = 6_000;
 /// Longer than [`SHOWN_MS`], because an error requires an action of the visitor.
 const ERROR_SHOWN_MS: u32 = 10_000;
 
-/// The maximum on the page; a further toast replaces the oldest.
-const MAX_SHOWN: usize = 4;
-
 impl Toasts {
     pub fn new() -> Self {
-        Self { shown: RwSignal::default(), next_id: StoredValue::new(0) }
+        Self { shown: RwSignal::default(), next_id: StoredValue::new(0), is_paused: StoredValue::new(false) }
     }
 
     /// The toasts on the page, oldest first; subscribes to them.
@@ -51,15 +49,28 @@ impl Toasts {
         self.show("error", text, ERROR_SHOWN_MS);
     }
 
+    /// Replaces one with the same text, so that a repeated message takes no further room.
     fn show(self, kind: &'static str, text: String, shown_ms: u32) {
         let id = self.next_id.get_value();
         self.next_id.set_value(id + 1);
         self.shown.update(|shown| {
+            shown.retain(|known| known.text != text);
             shown.push(Toast { id, kind, text });
-            let excess = shown.len().saturating_sub(MAX_SHOWN);
-            shown.drain(..excess);
         });
-        Timeout::new(shown_ms, move || self.dismiss(id)).forget();
+        self.dismiss_after(id, shown_ms);
+    }
+
+    fn dismiss_after(self, id: u32, shown_ms: u32) {
+        let on_timeout = move || match self.is_paused.get_value() {
+            true => self.dismiss_after(id, SHOWN_MS),
+            false => self.dismiss(id),
+        };
+        after(shown_ms, on_timeout).forget();
+    }
+
+    /// While somebody points at the toasts or has the focus in them, none goes.
+    pub fn pause(self, is_paused: bool) {
+        self.is_paused.set_value(is_paused);
     }
 
     pub fn dismiss(self, id: u32) {

@@ -1,26 +1,46 @@
-//! The requests that a visitor makes about a drop, and how their answers are applied.
+//! The requests that a visitor makes about a drop, and how their outcomes are applied.
 //!
 //! Actions live as long as the page, not as long as a card. A drop that moves to another section of the dashboard gets
-//! a new card, and a pending answer must still update the state and show its toast.
+//! a new card, and a pending answer must still update the state and show its toast. What a person has chosen is kept here
+//! for the same reason.
 
 use crate::{
-    client::forms::FormPost,
+    client::clock::milliseconds_until,
+    client::forms::{FormPost, fields, form_fields},
+    client::listen::listen,
+    client::schedule::{after, effect},
     client::socket,
     client::store::Store,
-    domain::{Reservation, ReservationStatus, error::DropError},
+    domain::{Purchase, Reservation, ReservationStatus, SneakerDrop, error::DropError},
     rpc, text,
+    ui::components::header::VISITOR_BUTTON,
+    ui::engagement::{Engagement, closest, drop_at, focus_if_lost, hand_focus_to},
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde::de::DeserializeOwned;
-use web_sys::SubmitEvent;
+use std::cell::Cell;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlFormElement, HtmlInputElement, KeyboardEvent, Storage, SubmitEvent};
 
 /// The actions of all drops. Created once, in the root component.
 #[derive(Clone, Copy)]
 pub struct Actions {
+    pub engagement: Engagement,
     /// Those requested so far.
     by_drop: StoredValue<Vec<DropActions>>,
+    pub sign_in: FormPost<rpc::SignIn>,
+    /// Why the last attempt failed.
+    pub sign_in_error: RwSignal<Option<String>>,
+    pub sign_out: FormPost<rpc::SignOut>,
+    /// The drop of which a pair is wanted by whoever is about to sign in.
+    wanted: StoredValue<Option<i64>>,
     owner: StoredValue<Owner>,
     store: Store,
+}
+
+thread_local! {
+    /// Whether the press that goes on does nothing.
+    static IS_PRESSED_IN_VAIN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The actions of one drop.
@@ -29,17 +49,38 @@ pub struct DropActions {
     pub reserve: FormPost<rpc::Reserve>,
     pub purchase: FormPost<rpc::Purchase>,
     pub release: FormPost<rpc::Release>,
-    /// Set when an action is used. Its button is about to disappear, so the card then moves focus to the next one.
-    pub should_move_focus: StoredValue<bool>,
+    /// The label of the chosen size.
+    pub choice: RwSignal<Option<String>>,
+    /// The label of a chosen size that went before it was reserved.
+    pub gone: RwSignal<Option<String>>,
+    memory: StoredValue<Memory>,
     drop_id: i64,
     store: Store,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// What the card offered last.
+    offered: &'static str,
+    /// Who sent the pending request, and for which reservation.
+    sent_by: Option<i64>,
+    sent_for: Option<Reservation>,
 }
 
 impl Actions {
     /// The calling component becomes the owner of every drop's signals.
     pub fn new(store: Store) -> Self {
         let owner = Owner::current().expect("a component has an owner");
-        Self { by_drop: StoredValue::default(), owner: StoredValue::new(owner), store }
+        Self {
+            engagement: Engagement::new(store.toasts),
+            by_drop: StoredValue::default(),
+            sign_in: FormPost::default(),
+            sign_in_error: RwSignal::new(None),
+            sign_out: FormPost::default(),
+            wanted: StoredValue::default(),
+            owner: StoredValue::new(owner),
+            store,
+        }
     }
 
     /// Returns the same actions on every call for a drop.
@@ -53,6 +94,89 @@ impl Actions {
         new
     }
 
+    /// Posts forms in place and follows what is chosen. Until then, and without WebAssembly, the browser submits the forms. Only
+    /// in the browser, after hydration.
+    pub fn start(self) {
+        self.engagement.start();
+        for press in ["pointerdown", "keydown"] {
+            listen(press, |event| {
+                // A key that is kept down presses again and again.
+                let is_repeated = event.dyn_ref::<KeyboardEvent>().is_some_and(KeyboardEvent::repeat);
+                IS_PRESSED_IN_VAIN.set(is_repeated || closest(event.target(), "[aria-disabled]").is_some());
+            });
+        }
+        listen("submit", move |event| self.submit(event.unchecked_ref()));
+        listen("change", move |event| {
+            let input = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+            if let Some((input, drop_id)) = input.zip(drop_at(event.target())) {
+                self.of(drop_id).choose(Some(input.value()));
+            }
+        });
+        listen("click", move |event| {
+            if closest(event.target(), "[popovertarget]").is_some() {
+                self.wanted.set_value(drop_at(event.target()));
+            }
+            let dismissed =
+                closest(event.target(), "[data-dismiss]").and_then(|button| button.get_attribute("data-dismiss"));
+            if let Some(id) = dismissed.and_then(|id| id.parse().ok()) {
+                self.store.toasts.dismiss(id);
+            }
+        });
+    }
+
+    fn submit(self, event: &SubmitEvent) {
+        let Some(form) = event.target().and_then(|form| form.dyn_into::<HtmlFormElement>().ok()) else { return };
+        // A button that is off does nothing, nor does one that was off when it was pressed.
+        let is_off = event.submitter().is_some_and(|button| button.has_attribute("aria-disabled"));
+        let is_on = !IS_PRESSED_IN_VAIN.take() && !is_off;
+        let of_drop = |send: fn(DropActions)| drop_at(event.target()).into_iter().for_each(|id| send(self.of(id)));
+        let path = form.get_attribute("action").unwrap_or_default();
+        let send: &dyn Fn() = if path == self.sign_in.path() {
+            &|| self.send_sign_in(&form)
+        } else if path == self.sign_out.path() {
+            &|| self.send_sign_out()
+        } else if path == rpc::Reserve::PATH {
+            &|| of_drop(DropActions::send_reserve)
+        } else if path == rpc::Purchase::PATH {
+            &|| of_drop(DropActions::send_purchase)
+        } else if path == rpc::Release::PATH {
+            &|| of_drop(DropActions::send_release)
+        } else {
+            return;
+        };
+        event.prevent_default();
+        if is_on {
+            send();
+        }
+    }
+
+    fn send_sign_in(self, form: &HtmlFormElement) {
+        let Some(fields) = form_fields(form) else { return };
+        self.sign_in.send(fields, move |answer| {
+            self.sign_in_error.set(answer.as_ref().err().map(ToString::to_string));
+            if let Ok(visitor) = answer {
+                socket::change_visitor(self.store, Some(visitor));
+                if let Some(drop_id) = self.wanted.get_value() {
+                    self.wanted.set_value(None);
+                    hand_focus_to(drop_id);
+                    self.of(drop_id).send_reserve_if_open();
+                }
+                focus_if_lost(VISITOR_BUTTON);
+            }
+        });
+    }
+
+    fn send_sign_out(self) {
+        let user_id = self.store.user_id().map(|id| id.to_string());
+        self.sign_out.send(fields([("user_id", user_id)]), move |answer| match answer {
+            Ok(()) => {
+                socket::change_visitor(self.store, None);
+                focus_if_lost(VISITOR_BUTTON);
+            }
+            Err(error) => on_error(self.store, &error),
+        });
+    }
+
     /// Removes reservations that are expired by the page's clock, without waiting for the server. Subscribes to the
     /// clock. A reservation with a pending purchase is kept, because the server's answer decides about it.
     pub fn expire(self) {
@@ -62,18 +186,32 @@ impl Actions {
         };
         self.store.expire(is_expired);
     }
+
+    /// Whether any request is pending.
+    pub fn is_busy(self) -> bool {
+        self.by_drop.with_value(|actions| actions.iter().any(|actions| untrack(|| actions.is_busy())))
+    }
 }
 
 impl DropActions {
     fn new(drop_id: i64, store: Store) -> Self {
-        Self {
+        let actions = Self {
             reserve: FormPost::default(),
             purchase: FormPost::default(),
             release: FormPost::default(),
-            should_move_focus: StoredValue::new(false),
+            choice: RwSignal::new(None),
+            gone: RwSignal::new(None),
+            memory: StoredValue::default(),
             drop_id,
             store,
-        }
+        };
+        effect(move || {
+            let kept = storage().and_then(|storage| storage.get_item(&actions.storage_key()).ok().flatten());
+            actions.choice.set(kept);
+        });
+        effect(move || actions.end_choice());
+        effect(move || actions.settle());
+        actions
     }
 
     /// Whether a request is pending; subscribes to it.
@@ -81,25 +219,62 @@ impl DropActions {
         [self.reserve.pending, self.purchase.pending, self.release.pending].iter().any(|pending| pending.get())
     }
 
-    pub fn send_reserve(self, event: &SubmitEvent) {
+    pub fn choose(self, label: Option<String>) {
+        if let Some(storage) = storage() {
+            // Without storage the choice lives as long as the document.
+            let _ = match &label {
+                Some(label) => storage.set_item(&self.storage_key(), label),
+                None => storage.remove_item(&self.storage_key()),
+            };
+        }
+        self.choice.set(label);
+        self.gone.set(None);
+    }
+
+    /// Whether a press counts: at once, or a moment after this has appeared in the place of something that was pressed, so
+    /// that nobody buys by a double tap. `state` is what the card offers now.
+    pub fn arm(self, state: &'static str) -> RwSignal<bool> {
+        let before = self.memory.with_value(|memory| memory.offered);
+        self.memory.update_value(|memory| memory.offered = state);
+        let was_pressed = matches!(before, "open" | "held" | "bought") && before != state;
+        armed(!was_pressed)
+    }
+
+    fn send_reserve(self) {
         let store = self.store;
-        self.send(self.reserve, event, move |reservation| {
-            store.toasts.success(text::reservation_granted(&reservation));
+        self.send(self.reserve, None, self.choice.get_untracked(), move |reservation| {
+            self.on_reserved(&reservation);
             store.apply(reservation, None);
         });
     }
 
-    pub fn send_purchase(self, event: &SubmitEvent) {
+    /// Reserves for somebody who signed in to do so.
+    fn send_reserve_if_open(self) {
+        let now = self.store.clock.now_untracked();
+        let is_idle =
+            self.store.reservation(self.drop_id).is_none() && self.store.purchases_of(self.drop_id).is_empty();
+        let Some(drop) = self.store.get(self.drop_id).filter(|_| is_idle) else { return };
+        if drop.with_untracked(|drop| drop.is_open(now) && drop.available_stock > 0) {
+            match self.choice.with_untracked(Option::is_none) && drop.with_untracked(SneakerDrop::has_size_choice) {
+                true => self.store.toasts.notice(text::CHOOSE_A_SIZE.into()),
+                false => self.send_reserve(),
+            }
+        }
+    }
+
+    fn send_purchase(self) {
         let store = self.store;
-        self.send(self.purchase, event, move |purchase| {
-            store.toasts.success(text::purchase_completed(&purchase));
+        let Some(reservation) = store.reservation(self.drop_id) else { return };
+        self.send(self.purchase, Some(reservation), None, move |purchase| {
+            self.on_purchased(&purchase);
             store.add_purchase(purchase);
         });
     }
 
-    pub fn send_release(self, event: &SubmitEvent) {
+    fn send_release(self) {
         let store = self.store;
-        self.send(self.release, event, move |reservation| {
+        let Some(reservation) = store.reservation(self.drop_id) else { return };
+        self.send(self.release, Some(reservation), None, move |reservation| {
             if reservation.status == ReservationStatus::Cancelled {
                 store.toasts.success(text::RELEASED.into());
             }
@@ -107,24 +282,124 @@ impl DropActions {
         });
     }
 
-    fn send<F>(self, action: FormPost<F>, event: &SubmitEvent, on_success: impl FnOnce(F::Output) + 'static)
-    where
+    fn send<F>(
+        self,
+        action: FormPost<F>,
+        reservation: Option<Reservation>,
+        size: Option<String>,
+        on_success: impl FnOnce(F::Output) + 'static,
+    ) where
         F: ServerFn<Output: DeserializeOwned, Error = DropError> + 'static,
     {
-        self.should_move_focus.set_value(true);
-        action.send(event, move |answer| match answer {
+        let user_id = self.store.user_id();
+        let fields = fields([
+            ("user_id", user_id.map(|id| id.to_string())),
+            ("drop_id", Some(self.drop_id.to_string())),
+            ("reservation_id", reservation.as_ref().map(|reservation| reservation.id.to_string())),
+            ("size", size),
+        ]);
+        self.memory.update_value(|memory| (memory.sent_by, memory.sent_for) = (user_id, reservation));
+        action.send(fields, move |answer| match answer {
+            // Whoever has signed out, or in as somebody else, does not hear of it.
+            _ if self.store.user_id() != user_id => {}
             Ok(answer) => on_success(answer),
-            Err(error) => self.on_error(error),
+            Err(error) => {
+                if error == DropError::ReservationExpired {
+                    self.store.expire(|reservation| reservation.drop_id == self.drop_id);
+                }
+                on_error(self.store, &error);
+            }
         });
     }
 
-    fn on_error(self, error: DropError) {
-        let Self { drop_id, store, .. } = self;
-        match error {
-            DropError::Unauthorized => socket::change_visitor(store, None),
-            DropError::ReservationExpired => store.expire(|reservation| reservation.drop_id == drop_id),
-            _ => {}
-        }
-        store.toasts.error(error.to_string());
+    fn on_reserved(self, reservation: &Reservation) {
+        let left_ms = milliseconds_until(*reservation.expires_at, self.store.clock.now_untracked());
+        self.store.toasts.success(text::reservation_granted(reservation, left_ms));
     }
+
+    fn on_purchased(self, purchase: &Purchase) {
+        self.choose(None);
+        self.store.toasts.success(text::purchase_completed(purchase));
+    }
+
+    /// Ends requests whose outcome the socket has brought, perhaps before the answer and perhaps instead of it.
+    fn settle(self) {
+        let Self { reserve, purchase, release, store, .. } = self;
+        let (held, purchases) = (store.reservation(self.drop_id), store.purchases_of(self.drop_id));
+        let user_id = store.user.with(|user| user.as_ref().map(|user| user.id));
+        let (sent_by, shown) = self.memory.with_value(|memory| (memory.sent_by, memory.sent_for.clone()));
+        if sent_by != user_id {
+            reserve.settle();
+            purchase.settle();
+            release.settle();
+            return;
+        }
+        let now = store.clock.now_untracked();
+        if let Some(held) = held.as_ref().filter(|held| reserve.pending.get_untracked() && held.is_held(now)) {
+            reserve.settle();
+            self.on_reserved(held);
+        }
+        let Some(shown) = shown.filter(|shown| held.is_none_or(|held| held.id != shown.id)) else { return };
+        let bought = purchases.iter().find(|purchase| purchase.reservation_id == shown.id);
+        if purchase.pending.get_untracked() {
+            purchase.settle();
+            bought.into_iter().for_each(|bought| self.on_purchased(bought));
+        }
+        if release.pending.get_untracked() {
+            release.settle();
+            if bought.is_none() && shown.is_held(now) {
+                store.toasts.success(text::RELEASED.into());
+            }
+        }
+    }
+
+    /// A chosen size that others took is chosen no more, unless every other one went as well: then nothing is left to choose,
+    /// and the first that comes back may be it.
+    fn end_choice(self) {
+        let is_own = self.reserve.pending.get() || self.store.reservation(self.drop_id).is_some();
+        let (Some(label), Some(drop)) = (self.choice.get(), self.store.get(self.drop_id)) else { return };
+        let is_gone = drop.with(|drop| {
+            let is_left = drop.sizes.iter().any(|size| size.label == label && size.available_stock > 0);
+            !is_left && drop.available_stock > 0
+        });
+        if is_gone && !is_own {
+            self.choose(None);
+            self.gone.set(Some(label));
+        }
+    }
+
+    fn storage_key(self) -> String {
+        format!("sneakdrop.size.drop-{}", self.drop_id)
+    }
+}
+
+fn on_error(store: Store, error: &DropError) {
+    match error {
+        DropError::Unauthorized => socket::change_visitor(store, None),
+        // The connection brings who it is.
+        DropError::AnotherUser => socket::reconnect(),
+        _ => {}
+    }
+    store.toasts.error(error.to_string());
+}
+
+/// Keeps what a person has chosen when the document is loaded anew; `None` if the browser has none.
+pub fn storage() -> Option<Storage> {
+    window().session_storage().ok().flatten()
+}
+
+/// How long something that appeared under a finger is not pressed by the next tap: longer than a double click may take.
+const ARMING_MS: u32 = 700;
+
+/// Becomes true a moment later, or is from the beginning. On the server it is.
+pub fn armed(at_once: bool) -> RwSignal<bool> {
+    let armed = RwSignal::new(at_once);
+    if !at_once {
+        // Its component may be gone by then.
+        after(ARMING_MS, move || {
+            let _ = armed.try_set(true);
+        })
+        .forget();
+    }
+    armed
 }

@@ -2,6 +2,7 @@
 //! [`Actions`].
 
 use crate::{
+    client::schedule::effect,
     client::socket,
     client::store::Store,
     client::toasts::Toasts,
@@ -10,6 +11,8 @@ use crate::{
     ui::actions::Actions,
     ui::components::{
         header::{Footer, Header},
+        new_version::NewVersion,
+        openings::Openings,
         toasts::ToastRegion,
         url_notice::UrlNotice,
     },
@@ -54,6 +57,9 @@ impl FirstList {
     }
 }
 
+/// The id of the element that contains everything that [`App`] renders, apart from what extensions put into the body.
+pub const ROOT: &str = "page";
+
 /// The id of the element that contains the page's [`FirstPaint`] as JSON.
 pub const FIRST_PAINT: &str = "first-paint";
 
@@ -73,7 +79,7 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
     provide_context(store);
     let actions = Actions::new(store);
     provide_context(actions);
-    Effect::new(move || {
+    effect(move || {
         route.start(move |page| match page {
             // The document of an unknown address has no drops.
             Page::Dashboard => route.page.get_untracked() != Page::NotFound,
@@ -82,15 +88,16 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
             Page::Purchases => route.page.get_untracked() != Page::Purchases,
             Page::PastDrops | Page::NotFound => false,
         });
-        store.clock.start();
+        actions.start();
+        store.clock.start(socket::probe);
         socket::start(store);
         if let Some(html) = document().document_element() {
             // From here on a form is posted without leaving the page; before, the browser submits it.
             let _ = html.set_attribute("data-hydrated", "");
         }
     });
-    Effect::new(move || actions.expire());
-    Effect::new(move || {
+    effect(move || actions.expire());
+    effect(move || {
         let page = route.page.get();
         let drop = if let Page::Drop(id) = page { store.get(id) } else { None };
         let name = drop.map(|drop| drop.with(|drop| drop.name.clone()));
@@ -105,6 +112,7 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
         <Header />
         <main id="main" tabindex="-1">
             <UrlNotice notice />
+            <NewVersion />
             {move || match route.page.get() {
                 Page::Dashboard => EitherOf5::A(Dashboard()),
                 Page::Drop(id) => EitherOf5::B(view! { <DropPage id /> }),
@@ -114,6 +122,7 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
             }}
         </main>
         <Footer />
+        <Openings />
         <ToastRegion />
     }
 }

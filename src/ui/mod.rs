@@ -4,5 +4,6 @@ pub mod actions;
 pub mod app;
 pub mod card_state;
 pub mod components;
+pub mod engagement;
 pub mod pages;
 pub mod router;

@@ -4,11 +4,16 @@
 //! socket and the [`Store`](crate::client::store::Store) are kept. `leptos_router` would do this. Together with
 //! Leptos's `ActionForm` and `Suspense` it added 146,088 bytes to the module that the browser downloads (brotli).
 
-use crate::text;
-use leptos::{ev, prelude::*};
+use crate::{
+    client::listen::listen,
+    client::schedule::next_frame,
+    text,
+    ui::engagement::{closest, focus},
+};
+use leptos::prelude::*;
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Element, HtmlAnchorElement, MouseEvent};
+use web_sys::{Event, HtmlAnchorElement, MouseEvent};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -78,13 +83,13 @@ impl Route {
     /// Follows links to pages that `is_known` in this document, and the browser's back and forward buttons. Only in the
     /// browser, after hydration.
     pub fn start(self, is_known: impl Fn(Page) -> bool + 'static) {
-        window_event_listener(ev::click, move |event| {
+        listen("click", move |event| {
             if let Some(href) = link_to_follow(&event, &is_known) {
                 event.prevent_default();
                 self.navigate(&href);
             }
         });
-        window_event_listener(ev::popstate, move |_| self.read_location());
+        listen("popstate", move |_| self.read_location());
     }
 
     fn navigate(self, href: &str) {
@@ -101,18 +106,24 @@ impl Route {
 
     fn read_location(self) {
         let location = window().location();
-        self.address.set(location.pathname().unwrap_or_default() + &location.search().unwrap_or_default());
+        let address = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
+        // Browsers report a link to a fragment as well.
+        if self.address.with_untracked(|known| *known != address) {
+            self.address.set(address);
+            // Screen readers announce a new page by its heading.
+            next_frame(|| focus(document().query_selector("main h1").ok().flatten()));
+        }
     }
 }
 
 /// The address of the clicked link, if it leads to a page that this document has the data of, and opens in it.
-fn link_to_follow(event: &MouseEvent, is_known: impl Fn(Page) -> bool) -> Option<String> {
+fn link_to_follow(event: &Event, is_known: impl Fn(Page) -> bool) -> Option<String> {
+    let event: &MouseEvent = event.unchecked_ref();
     let has_modifier = event.meta_key() || event.alt_key() || event.ctrl_key() || event.shift_key();
     if event.default_prevented() || event.button() != 0 || has_modifier {
         return None;
     }
-    let link = event.target()?.dyn_into::<Element>().ok()?.closest("a[href]").ok()??;
-    let link = link.dyn_into::<HtmlAnchorElement>().ok()?;
+    let link = closest(event.target(), "a[href]")?.dyn_into::<HtmlAnchorElement>().ok()?;
     let is_same_origin = window().location().origin().is_ok_and(|origin| origin == link.origin());
     // A link to a fragment is left to the browser, which also moves focus there.
     let is_page = link.hash().is_empty() && is_known(Page::at(&link.pathname()));

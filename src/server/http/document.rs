@@ -4,7 +4,7 @@ use crate::{
     domain::SneakerDrop,
     server::package::Package,
     text,
-    ui::app::{App, FIRST_PAINT, FirstPaint},
+    ui::app::{App, FIRST_PAINT, FirstPaint, ROOT},
     ui::router::Page,
 };
 use leptos::{either::EitherOf3, html, prelude::*};
@@ -17,6 +17,9 @@ pub(crate) fn shell(
 ) -> impl IntoView + use<> {
     // `</script>` in a string would end the element; JSON allows the escape.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
+    let head = view! { <Head first_paint=first_paint.clone() /> };
+    let page = view! { <App first_paint /> }.to_html();
+    let load = load(package, nonce.clone(), shape(&page));
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -31,11 +34,11 @@ pub(crate) fn shell(
                 <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
                 <AutoReload options />
-                {load(package, nonce.clone())}
-                <Head first_paint=first_paint.clone() />
+                {load}
+                {head}
             </head>
             <body>
-                <App first_paint />
+                <div id=ROOT inner_html=page></div>
                 <p id=HYDRATION_FAILURE class="notice" role="status" hidden>
                     {text::NOT_LIVE}
                 </p>
@@ -47,15 +50,28 @@ pub(crate) fn shell(
 
 /// Loads the style sheet and the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of
 /// hashes on each request.
-fn load(package: &Package, nonce: Option<String>) -> impl IntoView + use<> {
+fn load(package: &Package, nonce: Option<String>, shape: i32) -> impl IntoView + use<> {
     let Package { style_sheet, script, wasm, .. } = package;
-    let load = format!("{}({script:?}, {wasm:?}, {HYDRATION_FAILURE:?})", include_str!("load_module.js").trim_end());
+    let load = include_str!("load_module.js").trim_end();
+    let load = format!("{load}({script:?}, {wasm:?}, {shape}, {ROOT:?}, {HYDRATION_FAILURE:?}, {:?})", text::OFFLINE);
     view! {
         <link rel="stylesheet" href=style_sheet.clone() />
         <link rel="modulepreload" href=script.clone() />
         <link rel="preload" href=wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="" />
         <script r#type="module" nonce=nonce inner_html=load />
     }
+}
+
+/// What must be the same for a document to be hydrated: a checksum of where its tags and texts are. `load_module.js` computes the
+/// same of what it finds.
+fn shape(html: &str) -> i32 {
+    let bytes = html.as_bytes();
+    let tags = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<').map(|(at, _)| at);
+    tags.fold(0, |sum: i32, at| {
+        let follows_text = at > 0 && bytes[at - 1] != b'>';
+        let mark = i32::from(bytes.get(at + 1).copied().unwrap_or_default());
+        sum.wrapping_mul(31).wrapping_add(if follows_text { -mark } else { mark })
+    })
 }
 
 /// The id of the element that [`load`] shows after a failure.

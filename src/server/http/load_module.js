@@ -1,19 +1,84 @@
-// Loads the compiled page and hydrates the document. Called with the addresses of its two files and the id of the element
-// that says that this failed. Until then, and after a failure, every form is submitted by the browser itself.
-(async (script, wasm, failureId) => {
-  const failed = (error) => {
-    console.error("the page could not start:", error);
+// Starts the compiled page. Called with the addresses of its two files, the shape of the document as it was served, the ids of
+// the element with the page and of the one that says that part of it did not load, and the word for a lost connection. Until the
+// page runs, and after it stopped, every form is submitted by the browser itself.
+(async (script, wasm, shape, rootId, failureId, offline) => {
+  const root = document.getElementById(rootId);
+  let isStopped = false;
+
+  // The same checksum as the server's.
+  const currentShape = () =>
+    root.innerHTML
+      .match(/[^>]?<./gs)
+      .reduce((sum, mark) => (Math.imul(sum, 31) + (mark.length - 2 ? -1 : 1) * mark.charCodeAt(mark.length - 1)) | 0, 0);
+
+  const stop = (error) => {
+    const isLive = document.documentElement.hasAttribute("data-hydrated");
+    console.error(isLive ? "the page stopped:" : "the page could not start:", error);
+    const isAtStake = root.querySelector("[data-state=held], :popover-open");
+    isStopped = true;
+    document.documentElement.removeAttribute("data-hydrated");
+    const status = root.querySelector(".connection");
+    status.dataset.state = "offline";
+    status.textContent = offline;
     const failure = document.getElementById(failureId);
     document.getElementById("main").prepend(failure);
     failure.hidden = false;
+    try {
+      if (isLive && !isAtStake && sessionStorage.getItem("sneakdrop.reloaded") !== script) {
+        sessionStorage.setItem("sneakdrop.reloaded", script);
+        location.reload();
+      }
+    } catch {}
   };
-  try {
-    const page = await import(script);
-    await page.default({ module_or_path: wasm });
-    page.hydrate();
-    // What starts the page runs in tasks of its own, before any timer.
-    setTimeout(() => document.documentElement.hasAttribute("data-hydrated") || failed("it stopped on its way"));
-  } catch (error) {
-    failed(error);
+  // The listeners of a module that is dead must not hear of anything.
+  for (const name of ["click", "submit", "change", "popstate"]) {
+    addEventListener(name, (event) => isStopped && event.stopImmediatePropagation(), true);
   }
+
+  const start = async (address, isIntact, died) => {
+    let isOver = false;
+    const over = (next, error) => {
+      if (!isOver) {
+        isOver = true;
+        next(error);
+      }
+    };
+    let next = stop;
+    try {
+      const page = await import(address);
+      await page.default({ module_or_path: wasm });
+      next = died;
+      // What people have typed and chosen meanwhile.
+      const { value, id } = root.querySelector("#username") ?? {};
+      const dialog = root.querySelector(":popover-open")?.id;
+      try {
+        for (const size of root.querySelectorAll("[name=size]:checked")) {
+          sessionStorage.setItem(`sneakdrop.size.${size.closest("article").getAttribute("aria-labelledby")}`, size.value);
+        }
+      } catch {}
+      page.start(isIntact(), () => over(died, "a panic"));
+      const typed = document.getElementById(id);
+      if (typed && !typed.value) {
+        typed.value = value;
+      }
+      if (dialog && !root.querySelector(":popover-open")) {
+        document.getElementById(dialog)?.showPopover();
+      }
+      // What starts the page runs in tasks of its own, before any timer.
+      setTimeout(() => document.documentElement.hasAttribute("data-hydrated") || over(died, "it did not start"));
+    } catch (error) {
+      over(next, error);
+    }
+  };
+
+  // A module that panics on the way is dead; a second one renders the document anew.
+  const isIntact = () => currentShape() === shape;
+  await start(script, isIntact, (error) => {
+    if (document.documentElement.hasAttribute("data-hydrated")) {
+      stop(error);
+    } else {
+      console.error("the page starts anew:", error);
+      start(`${script}?anew`, () => false, stop);
+    }
+  });
 })

@@ -1,5 +1,6 @@
 //! The time left of a reservation.
 
+use super::live::live;
 use crate::{client::clock::milliseconds_until, client::store::Store, domain::Reservation, text};
 use leptos::prelude::*;
 
@@ -40,10 +41,10 @@ pub fn Countdown(reservation: Reservation) -> impl IntoView {
                 />
             </svg>
             <span class="time" role="timer">
-                {move || text::countdown(seconds.get() * 1000)}
+                {live(Box::new(move || text::countdown(seconds.get() * 1000)))}
             </span>
             <span class="visually-hidden" aria-live="polite">
-                {move || is_urgent.get().then(|| text::seconds_left(URGENT_SECONDS))}
+                {move || is_urgent.get().then(|| text::seconds_left(seconds.get_untracked()))}
             </span>
         </div>
     }

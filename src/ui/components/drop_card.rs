@@ -1,25 +1,30 @@
 //! A drop's card: picture, stock, recent purchasers, and the one action that its state offers.
 
 use super::{
-    countdown::Countdown, icons::Check, purchasers::Purchasers, sign_in::SignInButton, size_choice::SizeChoice,
+    buttons::{acting_as, submit_button},
+    countdown::Countdown,
+    icons::Check,
+    live::live,
+    purchasers::Purchasers,
+    sign_in::SignInButton,
+    size_choice::SizeChoice,
     stock_meter::StockMeter,
 };
 use crate::{
     client::clock::milliseconds_until,
+    client::schedule::{effect, next_frame},
     client::store::Store,
     domain::{Purchase, Reservation, SneakerDrop},
     text,
     ui::actions::{Actions, DropActions},
     ui::card_state::CardState,
+    ui::engagement::{focus, is_focus_lost, was_focused},
     ui::router::Page,
 };
 use leptos::{
-    either::{Either, EitherOf7},
-    html,
+    either::{Either, EitherOf4},
     prelude::*,
 };
-use wasm_bindgen::JsCast;
-use web_sys::HtmlElement;
 
 /// A card on the dashboard or, with `is_page`, on the drop's own page.
 #[component]
@@ -51,25 +56,26 @@ pub fn DropCard(
         _ => drop.with(|drop| drop.price_cents),
     });
     let card = Card { id, drop, state, actions };
-    let article = NodeRef::<html::Article>::new();
-    card.keep_focus(article);
+    card.keep_focus();
 
     let name_id = format!("drop-{id}");
     let heading = if is_page {
-        Either::Left(view! { <h1 id=name_id.clone()>{move || name.get()}</h1> })
+        Either::Left(view! { <h1 id=name_id.clone() tabindex="-1">
+            {live(Box::new(move || name.get()))}
+        </h1> })
     } else {
         Either::Right(view! {
             <h3 id=name_id.clone()>
-                <a href=Page::Drop(id).to_string()>{move || name.get()}</a>
+                <a href=Page::Drop(id).to_string()>{live(Box::new(move || name.get()))}</a>
             </h3>
         })
     };
     view! {
         <article
-            node_ref=article
             class="card"
             class:page=is_page
             aria-labelledby=name_id
+            tabindex="-1"
             data-state=move || state.with(state_name)
             data-pulse=card.pulse()
         >
@@ -85,12 +91,12 @@ pub fn DropCard(
             <div class="label">
                 <div class="title">
                     {heading}
-                    <p class="price">{move || text::price(price_cents.get())}</p>
+                    <p class="price">{live(Box::new(move || text::price(price_cents.get())))}</p>
                 </div>
                 <StockMeter drop />
                 <p class="facts">{move || limit_per_user.get().map(text::limit)}</p>
                 <Purchasers drop />
-                <div class="action">{move || card.action()}</div>
+                <div class="action">{card.action()}</div>
             </div>
         </article>
     }
@@ -120,24 +126,21 @@ struct Card {
 }
 
 impl Card {
-    /// Moves focus to the card's next action when the one that was used is removed, which would leave focus on the
-    /// body.
-    fn keep_focus(self, article: NodeRef<html::Article>) {
-        let should_move_focus = self.actions.should_move_focus;
-        Effect::new(move || {
+    /// Moves focus to the card's next action when the focused element is removed or disabled, which would leave focus on the
+    /// body. If the drop has moved to another section, its new card does it.
+    fn keep_focus(self) {
+        effect(move || {
             self.state.track();
-            if self.actions.is_busy() || !should_move_focus.get_value() {
+            self.drop.track();
+            if !was_focused(self.id) {
                 return;
             }
-            request_animation_frame(move || {
-                // If the drop has moved to another section by now, its new card does this instead.
-                let Some(article) = article.try_get_untracked().flatten() else { return };
-                should_move_focus.set_value(false);
-                let next = article.query_selector(".action button:not(:disabled), .action a").ok().flatten();
-                let is_focus_lost = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
-                if let Some(next) = next.filter(|_| is_focus_lost) {
-                    // If the element cannot be focused, focus stays where it is.
-                    let _ = next.unchecked_into::<HtmlElement>().focus();
+            next_frame(move || {
+                let card = document().query_selector(&format!("[aria-labelledby=drop-{}]", self.id)).ok().flatten();
+                if let Some(card) = card.filter(|_| is_focus_lost()) {
+                    // A size must be chosen first, if none is.
+                    let next = ".action input:invalid, .action button:not(:disabled), .action a";
+                    focus(Some(card.query_selector(next).ok().flatten().unwrap_or(card)));
                 }
             });
         });
@@ -150,12 +153,12 @@ impl Card {
         let version = Memo::new(move |_| drop.with(|drop| drop.version));
         let pulses = RwSignal::new(0_u32);
         let is_own_change = move || untrack(|| self.actions.is_busy());
-        Effect::new(move |before: Option<i64>| {
+        let mut known = version.get_untracked();
+        effect(move || {
             let version = version.get();
-            if before.is_some_and(|before| before != version) && !is_own_change() {
+            if std::mem::replace(&mut known, version) != version && !is_own_change() {
                 pulses.update(|pulses| *pulses += 1);
             }
-            version
         });
         move || match pulses.get() {
             0 => None,
@@ -165,43 +168,78 @@ impl Card {
     }
 
     fn action(self) -> impl IntoView {
-        match self.state.get() {
-            CardState::Upcoming => EitherOf7::A(view! { <OpensIn drop=self.drop /> }),
-            CardState::SignedOut => EitherOf7::B(view! {
-                <SizeChoice drop=self.drop />
-                <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE />
-            }),
-            CardState::Open => EitherOf7::C(self.reserve_form("primary", text::RESERVE)),
-            CardState::Held(reservation) => EitherOf7::D(self.held(reservation)),
-            CardState::Bought { purchase, may_reserve } => EitherOf7::E(self.bought(purchase, may_reserve)),
-            CardState::AllReserved => EitherOf7::F(view! {
-                <p class="status">{move || text::all_reserved(self.drop.with(|drop| drop.held_stock))}</p>
-                <button type="button" class="primary" disabled>
-                    {text::RESERVE}
-                </button>
-            }),
-            CardState::SoldOut => EitherOf7::G(view! { <p class="status">{text::SOLD_OUT}</p> }),
-            CardState::Ended => EitherOf7::G(view! { <p class="status">{text::ENDED}</p> }),
+        // Only what makes another form renders it anew: nothing moves, and choice and focus stay, when the drop opens and pairs
+        // go and come back.
+        let shown = Memo::new(move |_| match self.state.get() {
+            state @ (CardState::Held(_) | CardState::Bought { .. }) => state,
+            _ => CardState::Open,
+        });
+        move || match shown.get() {
+            CardState::Held(reservation) => Either::Left(self.held(reservation)),
+            CardState::Bought { purchase, may_reserve } => {
+                if !may_reserve {
+                    self.actions.arm("bought");
+                }
+                Either::Right((Some(self.bought(purchase)), may_reserve.then(|| self.offer())))
+            }
+            _ => Either::Right((None, Some(self.offer()))),
         }
     }
 
-    fn reserve_form(self, class: &'static str, label: &'static str) -> impl IntoView {
-        let actions = self.actions;
-        let pending = actions.reserve.pending;
+    /// The choice of a size, and under it what can be done with it.
+    fn offer(self) -> impl IntoView {
+        let (actions, store) = (self.actions, expect_context::<Store>());
+        let all_reserved = Memo::new(move |_| {
+            let is_all_reserved = self.state.with(|state| *state == CardState::AllReserved);
+            is_all_reserved.then(|| text::all_reserved(self.drop.with(|drop| drop.held_stock)))
+        });
+        // The button stays the same when the last pair goes and comes back.
+        let offered = Memo::new(move |_| {
+            self.state.with(|state| match state {
+                CardState::AllReserved => "open",
+                state => state_name(state),
+            })
+        });
+        let button = move || {
+            let offered = offered.get();
+            let armed = actions.arm(offered);
+            match offered {
+                "open" => EitherOf4::A(self.reserve_button("primary", text::RESERVE, armed)),
+                "bought" => EitherOf4::A(self.reserve_button("quiet", text::RESERVE_ANOTHER, armed)),
+                "signed-out" => EitherOf4::B(view! { <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE /> }),
+                "upcoming" => EitherOf4::C(view! { <OpensIn drop=self.drop /> }),
+                "ended" => EitherOf4::D(view! { <p class="status">{text::ENDED}</p> }),
+                _ => EitherOf4::D(view! { <p class="status">{text::SOLD_OUT}</p> }),
+            }
+        };
         view! {
-            <form method="post" action=actions.reserve.path() on:submit=move |event| actions.send_reserve(&event)>
+            <form method="post" action=actions.reserve.path()>
+                {acting_as(store)}
                 <input type="hidden" name="drop_id" value=self.id />
-                <SizeChoice drop=self.drop />
-                <button type="submit" class=class disabled=move || pending.get()>
-                    {move || if pending.get() { text::RESERVING } else { label }}
-                </button>
+                <SizeChoice drop=self.drop actions all_reserved />
+                {button}
             </form>
         }
     }
 
+    fn reserve_button(self, class: &'static str, label: &'static str, armed: RwSignal<bool>) -> impl IntoView {
+        let pending = self.actions.reserve.pending;
+        let is_off = Box::new(move || pending.get() || self.state.with(|state| *state == CardState::AllReserved));
+        let label = Box::new(move || if pending.get() { text::RESERVING } else { label });
+        submit_button(class, label, is_off, armed)
+    }
+
     fn held(self, reservation: Reservation) -> impl IntoView {
         let actions = self.actions;
+        let armed = actions.arm("held");
         let size = self.drop.with_untracked(SneakerDrop::has_size_choice).then(|| reservation.size.clone());
+        let id = reservation.id;
+        let store = expect_context::<Store>();
+        let is_off = move || actions.purchase.pending.get() || actions.release.pending.get();
+        let purchase_label = Box::new(move || match actions.purchase.pending.get() {
+            true => text::COMPLETING,
+            false => text::COMPLETE_PURCHASE,
+        });
         view! {
             <div class="held-pair">
                 <Countdown reservation />
@@ -210,22 +248,22 @@ impl Card {
                     <span>{text::RESERVED_FOR_YOU}</span>
                 </p>
             </div>
-            <form method="post" action=actions.purchase.path() on:submit=move |event| actions.send_purchase(&event)>
+            <form method="post" action=actions.purchase.path()>
+                {acting_as(store)}
                 <input type="hidden" name="drop_id" value=self.id />
-                <button type="submit" class="primary" disabled=move || actions.is_busy()>
-                    {move || if actions.purchase.pending.get() { text::COMPLETING } else { text::COMPLETE_PURCHASE }}
-                </button>
+                <input type="hidden" name="reservation_id" value=id />
+                {submit_button("primary", purchase_label, Box::new(is_off), armed)}
             </form>
-            <form method="post" action=actions.release.path() on:submit=move |event| actions.send_release(&event)>
+            <form method="post" action=actions.release.path()>
+                {acting_as(store)}
                 <input type="hidden" name="drop_id" value=self.id />
-                <button type="submit" class="quiet" disabled=move || actions.is_busy()>
-                    {text::GIVE_IT_BACK}
-                </button>
+                <input type="hidden" name="reservation_id" value=id />
+                {submit_button("quiet", Box::new(|| text::GIVE_IT_BACK), Box::new(is_off), armed)}
             </form>
         }
     }
 
-    fn bought(self, purchase: Purchase, may_reserve: bool) -> impl IntoView {
+    fn bought(self, purchase: Purchase) -> impl IntoView {
         let size = self.drop.with_untracked(SneakerDrop::has_size_choice).then(|| purchase.size.clone());
         view! {
             <p class="status yours">
@@ -236,7 +274,6 @@ impl Card {
             <a href=Page::Purchases.to_string() class="secondary">
                 {text::VIEW_PURCHASE}
             </a>
-            {may_reserve.then(|| self.reserve_form("quiet", text::RESERVE_ANOTHER))}
         }
     }
 }
@@ -246,10 +283,9 @@ impl Card {
 fn OpensIn(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
     let starts_at = move || drop.with(|drop| *drop.starts_at);
-    let text = Memo::new(move |_| text::opens_in(milliseconds_until(starts_at(), store.clock.now())));
     view! {
         <p class="status opens" role="timer">
-            {move || text.get()}
+            {live(Box::new(move || text::opens_in(milliseconds_until(starts_at(), store.clock.now()))))}
         </p>
     }
 }

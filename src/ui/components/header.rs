@@ -1,16 +1,15 @@
 //! The header and footer of every page.
 
 use super::{
+    buttons::{acting_as, submit_button},
+    live::live,
     loaded::Loaded,
     sign_in::{SignInButton, SignInDialog},
 };
 use crate::{
-    client::forms::FormPost,
-    client::socket,
     client::store::{ConnectionStatus, Store},
-    client::toasts::Toasts,
-    domain::error::DropError,
-    rpc, text,
+    text,
+    ui::actions::{Actions, armed},
     ui::router::{Page, Route},
 };
 use leptos::{either::Either, prelude::*};
@@ -43,22 +42,24 @@ pub fn Header() -> impl IntoView {
     }
 }
 
+/// Signs in or out.
+pub const VISITOR_BUTTON: &str = ".visitor button";
+
 #[component]
 fn VisitorBadge() -> impl IntoView {
     let store = expect_context::<Store>();
-    let toasts = expect_context::<Toasts>();
-    let sign_out = FormPost::<rpc::SignOut>::default();
-    let on_answer = move |answer: Result<(), DropError>| match answer {
-        Ok(()) => socket::change_visitor(store, None),
-        Err(error) => toasts.error(error.to_string()),
-    };
+    let sign_out = expect_context::<Actions>().sign_out;
     move || match store.user.get() {
         Some(user) => Either::Left(view! {
             <bdi class="username">{user.username}</bdi>
-            <form method="post" action=sign_out.path() on:submit=move |event| sign_out.send(&event, on_answer)>
-                <button type="submit" class="quiet">
-                    {text::SIGN_OUT}
-                </button>
+            <form method="post" action=sign_out.path()>
+                {acting_as(store)}
+                {submit_button(
+                    "quiet",
+                    Box::new(|| text::SIGN_OUT),
+                    Box::new(move || sign_out.pending.get()),
+                    armed(!store.clock.is_started()),
+                )}
             </form>
         }),
         None => Either::Right(view! { <SignInButton class="secondary" label=text::SIGN_IN /> }),
@@ -74,10 +75,11 @@ fn ConnectionIndicator() -> impl IntoView {
         ConnectionStatus::Live => ("live", text::LIVE),
         ConnectionStatus::Reconnecting => ("reconnecting", text::RECONNECTING),
         ConnectionStatus::Offline => ("offline", text::OFFLINE),
+        ConnectionStatus::Outdated => ("offline", text::OUT_OF_DATE),
     };
     view! {
         <p class="connection" role="status" data-state=move || state().0>
-            {move || state().1}
+            {live(Box::new(move || state().1.into()))}
         </p>
     }
 }

@@ -1,23 +1,32 @@
 //! Content that needs a snapshot.
 
+use super::live::live;
 use crate::client::store::Store;
-use leptos::{either::Either, prelude::*};
+use leptos::prelude::*;
 
-/// Renders its children once the [`Store`] has a snapshot. Until the socket receives one, shows why the server had
-/// none.
+/// Hides its children until the [`Store`] has a snapshot, and shows why the server had none. Hidden and not left out, as
+/// rendering them later would take as much code again.
 #[component]
 pub fn Loaded<C: IntoView + 'static>(
     /// Shows nothing instead of the reason, which the page's main content already shows.
     #[prop(optional)]
     is_aside: bool,
-    children: TypedChildrenFn<C>,
+    children: TypedChildren<C>,
 ) -> impl IntoView {
     let store = expect_context::<Store>();
-    let children = children.into_inner();
-    move || match store.failure.get() {
-        None => Either::Left(children()),
-        Some(error) => {
-            Either::Right((!is_aside).then(|| view! { <p class="notice" role="alert">{error.to_string()}</p> }))
-        }
+    let has_failed = move || store.failure.with(Option::is_some);
+    let reason = move || store.failure.with(|error| error.as_ref().map(ToString::to_string).unwrap_or_default());
+    view! {
+        <div class="loaded" hidden=has_failed>
+            {children.into_inner()()}
+        </div>
+        {(!is_aside)
+            .then(|| {
+                view! {
+                    <p class="notice" role="alert" hidden=move || !has_failed()>
+                        {live(Box::new(reason))}
+                    </p>
+                }
+            })}
     }
 }

@@ -1,11 +1,16 @@
 //! The parts of pages.
 
+pub mod buttons;
 pub mod countdown;
 pub mod drop_card;
 pub mod header;
 pub mod icons;
+pub mod live;
 pub mod loaded;
+pub mod new_version;
+pub mod openings;
 pub mod purchasers;
+pub mod row;
 pub mod sign_in;
 pub mod size_choice;
 pub mod stock_meter;

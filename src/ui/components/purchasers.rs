@@ -1,5 +1,6 @@
 //! The recent purchasers of a drop.
 
+use super::live::live;
 use crate::{
     client::store::Store,
     domain::{LATEST_PURCHASERS, Purchaser, SneakerDrop},
@@ -15,23 +16,28 @@ pub fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
     });
     view! {
         <ul class="purchasers" aria-label=text::RECENT_PURCHASERS>
-            <For each=move || newest.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
-                <PurchaserRow purchaser />
-            </For>
+            {purchaser_rows(newest)}
         </ul>
+    }
+}
+
+pub fn purchaser_rows(purchasers: Memo<Vec<Purchaser>>) -> impl IntoView {
+    view! {
+        <For each=move || purchasers.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
+            <PurchaserRow purchaser />
+        </For>
     }
 }
 
 /// `alice · 2 min ago`.
 #[component]
-pub fn PurchaserRow(purchaser: Purchaser) -> impl IntoView {
+fn PurchaserRow(purchaser: Purchaser) -> impl IntoView {
     let store = expect_context::<Store>();
-    let ago = Memo::new(move |_| text::ago(*purchaser.purchased_at, store.clock.now()));
     view! {
         <li>
             <bdi>{purchaser.username}</bdi>
             " · "
-            <span>{move || ago.get()}</span>
+            {live(Box::new(move || text::ago(*purchaser.purchased_at, store.clock.now())))}
         </li>
     }
 }

@@ -1,19 +1,13 @@
 //! The sign-in dialog: a popover, which leaves the page visible behind it and opens without any script.
 
-use super::{icons::Close, loaded::Loaded};
-use crate::{
-    client::forms::FormPost,
-    client::socket,
-    client::store::Store,
-    domain::{USERNAME_MAX_LENGTH, Visitor, error::DropError},
-    rpc, text,
-};
+use super::{buttons::submit_button, icons::Close, loaded::Loaded};
+use crate::{client::store::Store, domain::USERNAME_MAX_LENGTH, text, ui::actions::Actions};
 use leptos::prelude::*;
 
 /// The dialog's id, to which the `popovertarget` of its buttons refers.
 const DIALOG_ID: &str = "sign-in";
 
-/// Opens the dialog.
+/// Opens the dialog. If it stands on a card, a pair of that drop is reserved after signing in.
 #[component]
 pub fn SignInButton(
     /// `primary` or `secondary`: how much it stands out.
@@ -40,19 +34,12 @@ pub fn SignInDialog() -> impl IntoView {
 #[component]
 fn SignInForm() -> impl IntoView {
     let store = expect_context::<Store>();
-    let sign_in = FormPost::<rpc::SignIn>::default();
-    let error = RwSignal::new(None);
-    let on_answer = move |answer: Result<Visitor, DropError>| {
-        error.set(answer.as_ref().err().map(ToString::to_string));
-        if let Ok(visitor) = answer {
-            socket::change_visitor(store, Some(visitor));
-        }
-    };
+    let Actions { sign_in, sign_in_error: error, .. } = expect_context();
     move || {
         store.user.with(Option::is_none).then(|| {
             view! {
                 <dialog id=DIALOG_ID popover="auto" class="dialog" aria-labelledby="sign-in-title">
-                    <form method="post" action=sign_in.path() on:submit=move |event| sign_in.send(&event, on_answer)>
+                    <form method="post" action=sign_in.path()>
                         <h2 id="sign-in-title">{text::SIGN_IN}</h2>
                         <p class="quiet">{text::SIGN_IN_HINT}</p>
                         <label for="username">{text::USERNAME}</label>
@@ -72,9 +59,12 @@ fn SignInForm() -> impl IntoView {
                         <p id="username-error" class="field-error" role="alert">
                             {move || error.get()}
                         </p>
-                        <button type="submit" class="primary" disabled=move || sign_in.pending.get()>
-                            {text::ENTER}
-                        </button>
+                        {submit_button(
+                            "primary",
+                            Box::new(|| text::ENTER),
+                            Box::new(move || sign_in.pending.get()),
+                            RwSignal::new(true),
+                        )}
                     </form>
                     <button
                         type="button"

@@ -1,5 +1,6 @@
 //! A drop's stock, as a bar and in text.
 
+use super::live::live;
 use crate::{domain::SneakerDrop, text};
 use leptos::prelude::*;
 
@@ -28,9 +29,9 @@ pub fn StockMeter(drop: RwSignal<SneakerDrop>) -> impl IntoView {
                 </svg>
             </div>
             <p class="counts">
-                <span class="left">{left}</span>
+                <span class="left">{live(Box::new(left))}</span>
                 <span class="held" data-none=move || (held.get() == 0).then_some("")>
-                    {move || text::reserved_now(held.get())}
+                    {live(Box::new(move || text::reserved_now(held.get())))}
                 </span>
             </p>
         </div>

@@ -1,23 +1,26 @@
 //! `/`: the drops in three sections.
 
 use crate::{
+    client::schedule::effect,
     client::store::Store,
+    domain::SneakerDrop,
     text,
+    ui::actions::Actions,
     ui::card_state::Section,
     ui::components::{drop_card::DropCard, loaded::Loaded},
     ui::router::Page,
 };
 use leptos::prelude::*;
 
-/// A drop moves between sections as time passes and its stock changes.
+/// A drop moves between sections as time passes and its stock changes, but not while a card is under a pointer or the focus.
 #[component]
 pub fn Dashboard() -> impl IntoView {
     view! {
         <Loaded>
-            <h1 class="tagline">{text::TAGLINE}</h1>
-            <DropSection title=text::LIVE_NOW section=Section::Live empty=text::NOTHING_LIVE />
-            <DropSection title=text::UPCOMING section=Section::Upcoming />
-            <DropSection title=text::OVER section=Section::Over />
+            <h1 class="tagline" tabindex="-1">
+                {text::TAGLINE}
+            </h1>
+            <DropSections />
             <p class="past">
                 <a href=Page::PastDrops.to_string() class="secondary">
                     {text::PAST_DROPS}
@@ -27,17 +30,50 @@ pub fn Dashboard() -> impl IntoView {
     }
 }
 
+/// Drops with the sections that they belong to, ordered by start.
+type Layout = Vec<(i64, Section)>;
+
 #[component]
-fn DropSection(title: &'static str, section: Section, #[prop(optional)] empty: Option<&'static str>) -> impl IntoView {
+fn DropSections() -> impl IntoView {
+    let store = expect_context::<Store>();
+    let engagement = expect_context::<Actions>().engagement;
+    let current = move || {
+        let now = store.clock.now();
+        let section = |drop: &SneakerDrop| {
+            let is_held = store.reservation(drop.id).is_some_and(|reservation| reservation.is_held(now));
+            (drop.id, Section::at(now, drop, is_held))
+        };
+        store.drops().into_iter().map(|drop| drop.with(section)).collect::<Layout>()
+    };
+    let shown = RwSignal::new(untrack(current));
+    effect(move || {
+        if !engagement.is_engaged.get() {
+            let current = current();
+            shown.maybe_update(|shown| {
+                *shown != current && {
+                    *shown = current;
+                    true
+                }
+            });
+        }
+    });
+    view! {
+        <DropSection shown title=text::LIVE_NOW section=Section::Live empty=text::NOTHING_LIVE />
+        <DropSection shown title=text::UPCOMING section=Section::Upcoming />
+        <DropSection shown title=text::OVER section=Section::Over />
+    }
+}
+
+#[component]
+fn DropSection(
+    shown: RwSignal<Layout>,
+    title: &'static str,
+    section: Section,
+    #[prop(optional)] empty: Option<&'static str>,
+) -> impl IntoView {
     let store = expect_context::<Store>();
     let ids = Memo::new(move |_| {
-        let now = store.clock.now();
-        let is_in_section = |id: i64| {
-            let is_held = store.reservation(id).is_some_and(|reservation| reservation.is_held(now));
-            store.get(id).is_some_and(|drop| drop.with(|drop| Section::at(now, drop, is_held)) == section)
-        };
-        let ids = store.drops().into_iter().map(|drop| drop.with_untracked(|drop| drop.id));
-        ids.filter(|id| is_in_section(*id)).collect::<Vec<_>>()
+        shown.with(|shown| shown.iter().filter(|(_, of)| *of == section).map(|(id, _)| *id).collect::<Vec<_>>())
     });
     let heading_id = match section {
         Section::Live => "live-now",

@@ -3,10 +3,11 @@
 use super::not_found::NotFound;
 use crate::{
     client::forms::post,
+    client::schedule::effect,
     client::store::Store,
     domain::SneakerDrop,
     rpc, text,
-    ui::components::{drop_card::DropCard, loaded::Loaded, purchasers::PurchaserRow},
+    ui::components::{drop_card::DropCard, loaded::Loaded, purchasers::purchaser_rows},
 };
 use leptos::{either::Either, prelude::*, task::spawn_local};
 use web_sys::UrlSearchParams;
@@ -33,7 +34,7 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     let id = drop.with_untracked(|drop| drop.id);
     let signal = RwSignal::from(drop.clone());
     let newest = Memo::new(move |_| signal.with(|drop| drop.latest_purchasers.clone()));
-    Effect::new(move || {
+    effect(move || {
         // The server renders the whole list, but a snapshot over the socket contains only a card's.
         if store.resyncs.get() > 0 {
             spawn_local(async move {
@@ -50,9 +51,7 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
         <section class="purchaser-list" aria-labelledby="purchasers">
             <h2 id="purchasers">{text::RECENT_PURCHASERS}</h2>
             <ol>
-                <For each=move || newest.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
-                    <PurchaserRow purchaser />
-                </For>
+                {purchaser_rows(newest)}
             </ol>
             {move || newest.with(Vec::is_empty).then(|| view! { <p class="empty">{text::NO_PURCHASERS}</p> })}
         </section>

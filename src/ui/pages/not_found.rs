@@ -7,7 +7,7 @@ use leptos::prelude::*;
 pub fn NotFound() -> impl IntoView {
     view! {
         <section class="not-found">
-            <h1>{text::NOT_FOUND}</h1>
+            <h1 tabindex="-1">{text::NOT_FOUND}</h1>
             <p>{text::NOT_FOUND_HINT}</p>
             <a href=Page::Dashboard.to_string() class="secondary">
                 {text::TO_THE_DROPS}

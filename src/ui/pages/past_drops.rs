@@ -4,7 +4,7 @@ use crate::{
     domain::{List, PastDrop},
     text,
     ui::app::FirstList,
-    ui::components::loaded::Loaded,
+    ui::components::{loaded::Loaded, row::row},
     ui::router::Page,
 };
 use leptos::prelude::*;
@@ -19,12 +19,11 @@ pub fn PastDrops() -> impl IntoView {
     let is_empty = drops.is_empty();
     view! {
         <section class="orders">
-            <h1>{text::PAST_DROPS}</h1>
+            <h1 tabindex="-1">{text::PAST_DROPS}</h1>
             <Loaded>
-                <ol>{drops.iter().map(|drop| view! { <Past drop=drop.clone() /> }).collect_view()}</ol>
+                <ol>{drops.into_iter().map(past_drop).collect_view()}</ol>
                 {is_empty.then(|| view! { <p class="empty">{text::NOTHING_OVER}</p> })}
                 {older
-                    .clone()
                     .map(|older| {
                         let href = format!("{}?{older}", Page::PastDrops);
                         view! {
@@ -38,19 +37,7 @@ pub fn PastDrops() -> impl IntoView {
     }
 }
 
-#[component]
-fn Past(drop: PastDrop) -> impl IntoView {
-    let PastDrop { id, name, price_cents, image_url, total_stock, sold_stock, over_since } = drop;
-    view! {
-        <li>
-            {image_url.map(|url| view! { <img src=url alt="" width="800" height="500" loading="lazy" /> })}
-            <div>
-                <h2>
-                    <a href=Page::Drop(id).to_string()>{name}</a>
-                </h2>
-                <p>{text::price(price_cents)}</p>
-                <p class="quiet">{text::sold(sold_stock, total_stock)} " · " {text::date(over_since)}</p>
-            </div>
-        </li>
-    }
+fn past_drop(drop: PastDrop) -> impl IntoView {
+    let sold = format!("{} · {}", text::sold(drop.sold_stock, drop.total_stock), text::date(drop.over_since));
+    row(drop.id, drop.name, drop.image_url, text::price(drop.price_cents), sold)
 }

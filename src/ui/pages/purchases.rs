@@ -2,11 +2,12 @@
 
 use crate::{
     client::forms::post,
+    client::schedule::effect,
     client::store::Store,
     domain::{List, ONE_SIZE, Order, Orders},
     rpc, text,
     ui::app::FirstList,
-    ui::components::{loaded::Loaded, sign_in::SignInButton},
+    ui::components::{loaded::Loaded, row::row, sign_in::SignInButton},
     ui::router::Page,
 };
 use leptos::{either::Either, prelude::*, task::spawn_local};
@@ -20,7 +21,7 @@ pub fn Purchases() -> impl IntoView {
         Some(List::Orders(orders)) => Some(orders),
         _ => None,
     });
-    Effect::new(move || {
+    effect(move || {
         // The page was opened in this document, or somebody else signed in since.
         let user_id = store.user.with(|user| user.as_ref().map(|user| user.id));
         if user_id.is_some() && list.with_untracked(|list| list.as_ref().map(|orders| orders.user_id)) != user_id {
@@ -35,7 +36,7 @@ pub fn Purchases() -> impl IntoView {
     });
     view! {
         <section class="orders">
-            <h1>{text::MY_PURCHASES}</h1>
+            <h1 tabindex="-1">{text::MY_PURCHASES}</h1>
             <Loaded>
                 {move || match store.user.with(|user| user.as_ref().map(|user| user.id)) {
                     Some(user_id) => {
@@ -61,8 +62,8 @@ pub fn Purchases() -> impl IntoView {
 #[component]
 fn ListedOrders(orders: Orders) -> impl IntoView {
     let store = expect_context::<Store>();
-    let Orders { orders: listed, is_first, older, .. } = orders;
-    let newest = listed.first().map_or(0, |order| order.purchase.id);
+    let Orders { orders: known, is_first, older, .. } = orders;
+    let newest = known.first().map_or(0, |order| order.purchase.id);
     let orders = Memo::new(move |_| {
         // What was bought since, perhaps in another tab.
         let purchases = store.purchases.get().into_iter().filter(|purchase| is_first && purchase.id > newest);
@@ -70,7 +71,7 @@ fn ListedOrders(orders: Orders) -> impl IntoView {
             let drop = store.get(purchase.drop_id)?.get();
             Some(Order { purchase, drop_name: drop.name, image_url: drop.image_url })
         });
-        bought_since.chain(listed.iter().cloned()).collect::<Vec<_>>()
+        bought_since.chain(known.iter().cloned()).collect::<Vec<_>>()
     });
     let is_empty = Memo::new(move |_| orders.with(Vec::is_empty));
     let no_purchases = || {
@@ -83,9 +84,7 @@ fn ListedOrders(orders: Orders) -> impl IntoView {
     };
     view! {
         <ol>
-            <For each=move || orders.get() key=|order| order.purchase.id let(order)>
-                <ListedOrder order />
-            </For>
+            {move || orders.get().into_iter().map(listed).collect_view()}
         </ol>
         {move || is_empty.get().then(no_purchases)}
         {older
@@ -100,20 +99,9 @@ fn ListedOrders(orders: Orders) -> impl IntoView {
     }
 }
 
-#[component]
-fn ListedOrder(order: Order) -> impl IntoView {
-    let Order { purchase, drop_name, image_url } = order;
-    let size = (purchase.size != ONE_SIZE).then(|| purchase.size.clone());
-    view! {
-        <li>
-            {image_url.map(|url| view! { <img src=url alt="" width="800" height="500" loading="lazy" /> })}
-            <div>
-                <h2>
-                    <a href=Page::Drop(purchase.drop_id).to_string()>{drop_name}</a>
-                </h2>
-                <p>{size} " " {text::price(purchase.price_cents)}</p>
-                <p class="quiet">{text::order_number(&purchase)} " · " {text::date(purchase.created_at)}</p>
-            </div>
-        </li>
-    }
+fn listed(Order { purchase, drop_name, image_url }: Order) -> impl IntoView {
+    let price = text::price(purchase.price_cents);
+    let pair = if purchase.size == ONE_SIZE { price } else { format!("{} {price}", purchase.size) };
+    let order = format!("{} · {}", text::order_number(&purchase), text::date(purchase.created_at));
+    row(purchase.drop_id, drop_name, image_url, pair, order)
 }
