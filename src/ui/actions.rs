@@ -13,7 +13,6 @@ use crate::{
     client::store::Store,
     domain::{Purchase, Reservation, ReservationStatus, SneakerDrop, error::DropError},
     rpc, text,
-    ui::components::header::VISITOR_BUTTON,
     ui::engagement::{Engagement, closest, drop_at, focus_if_lost, hand_focus_to},
 };
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -372,6 +371,9 @@ impl DropActions {
         format!("sneakdrop.size.drop-{}", self.drop_id)
     }
 }
+
+/// The header's button that signs in or out.
+const VISITOR_BUTTON: &str = ".visitor button";
 
 fn on_error(store: Store, error: &DropError) {
     match error {

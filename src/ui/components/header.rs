@@ -42,9 +42,6 @@ pub fn Header() -> impl IntoView {
     }
 }
 
-/// Signs in or out.
-pub const VISITOR_BUTTON: &str = ".visitor button";
-
 #[component]
 fn VisitorBadge() -> impl IntoView {
     let store = expect_context::<Store>();
