@@ -202,9 +202,13 @@ for (const viewport of [{ width: 375, height: 667 }, { width: 360, height: 640 }
       await shown.getByRole("button", { name: "Reserve" }).tap();
       await expect(toast(page, /eserved for/).last()).toBeVisible();
       await expect(shown.getByRole("button", { name: "Give it back" })).toBeEnabled();
-      await expect.poll(covered).toBe(0);
-      await page.mouse.wheel(0, 60);
-      await expect.poll(covered).toBe(0);
+      // Wherever on the screen the actions are.
+      for (const distance of [0, 8, 40, 120, 300]) {
+        await shown.getByRole("button", { name: "Give it back" }).evaluate((button, distance) => {
+          scrollBy({ top: button.getBoundingClientRect().bottom - innerHeight + distance, behavior: "instant" });
+        }, distance);
+        await expect.poll(covered).toBe(0);
+      }
       await shown.getByRole("button", { name: "Complete purchase" }).tap();
       await expect(toast(page, /The pair is yours/).last()).toBeVisible();
       await expect.poll(covered).toBe(0);

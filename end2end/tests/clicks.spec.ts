@@ -176,9 +176,13 @@ for (const [action, name] of Object.entries({ reserve: "Reserve", purchase: "Com
     await expect(volt.getByRole("button", { name: "Sign in to reserve" })).toBeVisible();
     answer();
     await (await answered).finished();
+    // What an answer changes is on the page two frames later.
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    await expect(volt.getByRole("timer")).toHaveCount(0);
+    await expect(volt.getByText(/^Yours\./)).toHaveCount(0);
+    await expect(page.getByRole("region", { name: "Messages" }).getByText(/yours|Reserved/)).toHaveCount(0);
     await signIn(page, "bob");
     await expect(volt.getByRole("button", { name: "Reserve" })).toBeEnabled();
-    await expect(page.getByRole("region", { name: "Messages" }).getByText(/yours|Reserved/)).toHaveCount(0);
   });
 }
 

@@ -20,9 +20,10 @@ const meddlings: Record<string, () => void> = {
     const walker = document.createTreeWalker(document.querySelector("main")!, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) texts.push(walker.currentNode);
     for (const text of texts) {
+      // As translators do: the page's own text node is gone.
       const font = document.createElement("font");
+      font.textContent = text.textContent;
       text.parentNode!.replaceChild(font, text);
-      font.append(text);
     }
   },
   "a text between two elements": () => document.querySelector("nav")!.prepend("!"),
