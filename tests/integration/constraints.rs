@@ -41,10 +41,10 @@ async fn constraints_refuse_to_oversell(db: PgPool) {
         ),
         (format!("update reservations set status = 'expired' where id = {held}"), "reservations_settled_once"),
         (format!("update reservations set settled_at = now() where id = {held}"), "reservations_settled_once"),
-        ("update drops set starts_at = '-infinity'".into(), "drops_starts_in_readable_year"),
-        ("update drops set starts_at = '1999-12-31'".into(), "drops_starts_in_readable_year"),
-        ("update drops set ends_at = 'infinity'".into(), "drops_ends_in_readable_year"),
-        ("update drops set ends_at = '10000-01-02'".into(), "drops_ends_in_readable_year"),
+        ("update drops set starts_at = '-infinity'".into(), "drops_in_readable_years"),
+        ("update drops set starts_at = '1999-12-31'".into(), "drops_in_readable_years"),
+        ("update drops set ends_at = 'infinity'".into(), "drops_in_readable_years"),
+        ("update drops set ends_at = '10000-01-02'".into(), "drops_in_readable_years"),
         ("update reservations set expires_at = 'infinity'".into(), "reservations_in_readable_years"),
     ] {
         assert_refused_by(&db, &statement, constraint).await;

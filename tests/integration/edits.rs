@@ -42,9 +42,10 @@ type Edit = (&'static str, fn(&SneakerDrop) -> bool);
 fn edits() -> Vec<Edit> {
     vec![
         ("update drops set price_cents = 100", |drop| drop.price_cents == 100),
-        ("update drops set name = 'Court 77', image_url = '/shoes/court-76.svg', limit_per_user = 4", |drop| {
-            (&*drop.name, drop.image_url.is_some(), drop.limit_per_user) == ("Court 77", true, Some(4))
-        }),
+        (
+            "update drops set name = 'Court 77', image_url = '/shoes/court-76.64eb65e6.svg', limit_per_user = 4",
+            |drop| (&*drop.name, drop.image_url.is_some(), drop.limit_per_user) == ("Court 77", true, Some(4)),
+        ),
         ("update drops set ends_at = clock_timestamp() + interval '1 hour'", |drop| drop.ends_at.is_some()),
         ("update drop_sizes set total_stock = 9, available_stock = 9 where label = 'S'", |drop| {
             (drop.sizes[0].total_stock, drop.available_stock, drop.total_stock) == (9, 12, 12)
@@ -96,19 +97,14 @@ async fn deleted_drop_is_gone(db: PgPool) {
     node.stop_and_assert_invariants().await;
 }
 
-/// What the constraints and the API refuse, and SQL brings in all the same.
+/// What the database and the API refuse, and SQL brings in all the same.
 #[sqlx::test]
 async fn drop_that_no_page_could_read_is_left_out(db: PgPool) {
     let node = Node::start(&db).await;
     let kept = node.create_open_drop(5).await;
     let alice = node.sign_in("alice").await;
     let mut page = Subscriber::connect(&node, None).await;
-    sqlx::raw_sql(
-        "alter table drops drop constraint drops_starts_in_readable_year, drop constraint drops_ends_in_readable_year",
-    )
-    .execute(&db)
-    .await
-    .expect("the constraints exist");
+    sqlx::raw_sql("drop trigger drops_in_readable_years on drops").execute(&db).await.expect("the trigger exists");
     for spoil in [
         "update drops set ends_at = '10000-01-01 04:59:59Z' where id = {}",
         "update drops set starts_at = '0044-03-15 BC' where id = {}",
