@@ -48,7 +48,9 @@ pub async fn reserve(
     use crate::server::{http::context, inventory};
     let request = context::request()?;
     let user = request.require_shown(user_id)?;
-    Ok(inventory::reserve(&request.state.inventory, user, drop_id, size).await?.reservation)
+    let reservation = inventory::reserve(&request.state.inventory, user, drop_id, size).await?.reservation;
+    request.set_cookies(request.caller.size_cookie(&reservation.size));
+    Ok(reservation)
 }
 
 /// Purchases the pair that the visitor holds.
@@ -80,15 +82,6 @@ pub async fn release(
     let request = context::request()?;
     let user = request.require_shown(user_id)?;
     Ok(inventory::release(&request.state.inventory, user, drop_id, reservation_id).await?.reservation)
-}
-
-/// One page of the visitor's orders: those before a purchase, or the newest.
-#[server(prefix = "/rpc", endpoint = "orders")]
-pub async fn own_orders(before: Option<i64>) -> Result<domain::Orders, DropError> {
-    use crate::server::{auth::accounts, http::context};
-    let request = context::request()?;
-    let user = request.caller.require_identity()?;
-    accounts::orders(&request.state.pool, user, before).await
 }
 
 /// The newest purchasers of a drop, at most [`LISTED_PURCHASERS`](domain::LISTED_PURCHASERS), for its own page.

@@ -5,12 +5,12 @@ use crate::domain::{
     ONE_SIZE, Purchase, Reservation, Timestamp,
     error::{DropError, Missing},
 };
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use std::fmt;
 
 pub const BRAND: &str = "Sneakdrop";
 /// The dashboard's heading.
-pub const TAGLINE: &str = "Limited pairs. Sixty seconds each.";
+pub const TAGLINE: &str = "Limited pairs, live stock, one at a time.";
 /// The dashboard's description for search engines and link previews.
 pub const DESCRIPTION: &str =
     "Limited-edition sneaker drops with live stock. Reserve a pair for 60 seconds, then make it yours.";
@@ -22,8 +22,10 @@ pub const PLACES: &str = "Places";
 pub const DROPS: &str = "Drops";
 pub const MY_PURCHASES: &str = "My purchases";
 /// In the footer of every page.
-pub const HOW_IT_WORKS: &str =
-    "One tap holds a pair for you. Buy it before the ring runs out, or it goes back to everybody.";
+pub const HOW_IT_WORKS: &str = "A reserved pair is held for you. Buy it before the ring runs out, or it goes back to everybody. Prices are in US dollars.";
+/// Passes a drop's address on, and what the button says when it was copied.
+pub const SHARE: &str = "Share";
+pub const LINK_COPIED: &str = "Link copied";
 /// Names the region of the toasts.
 pub const MESSAGES: &str = "Messages";
 pub const DISMISS: &str = "Dismiss";
@@ -31,7 +33,7 @@ pub const DISMISS: &str = "Dismiss";
 pub const NOT_LIVE: &str =
     "Part of this page did not load. The buttons work, but stock and time stand still. Reload to try again.";
 
-pub const LIVE: &str = "Live";
+pub const CONNECTED: &str = "Connected";
 /// The connection to the server is lost.
 pub const RECONNECTING: &str = "Reconnecting…";
 /// The device has no network.
@@ -58,6 +60,8 @@ pub const SIGN_OUT: &str = "Sign out";
 /// The dashboard's first section.
 pub const LIVE_NOW: &str = "Live now";
 pub const NOTHING_LIVE: &str = "Nothing is live right now. The next drop opens by itself.";
+/// Instead of drops, if the filters leave none.
+pub const NOTHING_MATCHES: &str = "No drop matches. Choose another size, or show everything.";
 /// The dashboard's second section.
 pub const UPCOMING: &str = "Upcoming";
 /// The dashboard's third section.
@@ -65,6 +69,11 @@ pub const OVER: &str = "Sold out or ended";
 
 /// Names the stock meter.
 pub const STOCK: &str = "Stock";
+/// In the form that filters the drops.
+pub const SHOW: &str = "Show";
+pub const ANY: &str = "Any size";
+pub const EVERYTHING: &str = "Everything";
+pub const FILTER: &str = "Filter";
 /// Names the choice of size.
 pub const SIZE: &str = "Size";
 /// After signing in to reserve a pair.
@@ -75,21 +84,33 @@ pub const RESERVE: &str = "Reserve";
 pub const RESERVE_ANOTHER: &str = "Reserve another";
 /// While the request is pending.
 pub const RESERVING: &str = "Reserving…";
-/// Beside the countdown.
-pub const RESERVED_FOR_YOU: &str = "Reserved for you";
-pub const COMPLETE_PURCHASE: &str = "Complete purchase";
+/// Names the bar of the held pairs.
+pub const HELD_PAIRS: &str = "Held for you";
 /// While the request is pending.
 pub const COMPLETING: &str = "Completing…";
 /// Releases the reservation.
 pub const GIVE_IT_BACK: &str = "Give it back";
+/// Instead of [`GIVE_IT_BACK`], until it is given back.
+pub const KEEP_IT: &str = "Keep it";
+/// Instead of completing the purchase, beside [`KEEP_IT`].
+pub const GIVING_BACK: &str = "Giving it back…";
 pub const VIEW_PURCHASE: &str = "View purchase";
 pub const SOLD_OUT: &str = "Sold out";
 pub const ENDED: &str = "Ended";
 pub const RECENT_PURCHASERS: &str = "Recent purchasers";
+/// Instead of the purchasers on a card.
+pub const NONE_SOLD: &str = "No pair sold yet.";
 pub const NO_PURCHASERS: &str = "Nobody yet. The first pair is still to go.";
 
 /// On `/purchases`.
 pub const SIGN_IN_TO_SEE: &str = "Sign in to see what you bought.";
+/// What a receipt says, with the values beside.
+pub const SHOE: &str = "Shoe";
+pub const BOUGHT_BY: &str = "Bought by";
+pub const TIME: &str = "Time";
+pub const STATUS: &str = "Status";
+pub const COMPLETED: &str = "Completed";
+pub const TOTAL: &str = "Total";
 /// On `/purchases`.
 pub const NO_PURCHASES: &str = "Nothing yet. Your first pair will be listed here.";
 /// The title of the page of drops that are over, and the link to it.
@@ -113,8 +134,11 @@ pub fn drop_description(name: &str, price_cents: i32) -> String {
     format!("{name}, {}. Live stock, 60 seconds to make a pair yours.", price(price_cents))
 }
 
-/// `$199` or `$199.50`.
+/// `$199`, `$199.50` or `Free`.
 pub fn price(cents: i32) -> String {
+    if cents == 0 {
+        return "Free".into();
+    }
     let (dollars, cents) = (cents / 100, cents % 100);
     if cents == 0 { format!("${}", grouped(dollars)) } else { format!("${}.{cents:02}", grouped(dollars)) }
 }
@@ -127,6 +151,32 @@ pub fn stock_left(available: i32, total: i32) -> String {
 /// `97 of 100 sold`.
 pub fn sold(sold: i32, total: i32) -> String {
     format!("{} of {} sold", grouped(sold), grouped(total))
+}
+
+/// Of a drop that is not open yet: `100 pairs`, or `100 pairs in 8 sizes`.
+pub fn pairs(total: i32, sizes: usize) -> String {
+    let pairs = if total == 1 { "1 pair".into() } else { format!("{} pairs", grouped(total)) };
+    if sizes > 1 { format!("{pairs} in {sizes} sizes") } else { pairs }
+}
+
+/// `4 left`, under a size.
+pub fn left(available: i32) -> String {
+    if available == 0 { "gone".into() } else { format!("{} left", grouped(available)) }
+}
+
+/// Unfolds what is not shown: `All 50 sizes`.
+pub fn all_sizes(count: usize) -> String {
+    format!("All {count} sizes")
+}
+
+/// `Complete purchase · $199`.
+pub fn complete_purchase(price_cents: i32) -> String {
+    format!("Complete purchase · {}", price(price_cents))
+}
+
+/// The first letters of a name's first two words, for a drop without a picture.
+pub fn initials(name: &str) -> String {
+    name.split(' ').take(2).filter_map(|word| word.chars().next()).collect()
 }
 
 /// `3 reserved right now`.
@@ -144,19 +194,33 @@ pub fn limit(limit: i32) -> String {
     format!("{} per person", grouped(limit))
 }
 
-/// `0:42`, rounded up: the last second is shown as `0:01`.
+/// `3 d 4 h`, `1:59:58` or `0:42`, rounded up: the last second is shown as `0:01`.
 pub fn countdown(milliseconds_left: i64) -> String {
     let seconds = whole_seconds(milliseconds_left);
-    format!("{}:{:02}", seconds / 60, seconds % 60)
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}:{:02}", seconds % 60),
+        (0, _) => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
+        _ => format!("{days} d {hours} h"),
+    }
 }
 
-/// `Opens in 01:59:58` or `Opens in 1 d 00:00:00`.
+/// `Opens in 1:59:58`.
 pub fn opens_in(milliseconds_left: i64) -> String {
-    let seconds = whole_seconds(milliseconds_left);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let days = if days > 0 { format!("{days} d ") } else { String::new() };
-    format!("Opens in {days}{hours:02}:{minutes:02}:{:02}", seconds % 60)
+    format!("Opens in {}", countdown(milliseconds_left))
 }
+
+/// `Ends in 1:59:58`.
+pub fn ends_in(milliseconds_left: i64) -> String {
+    format!("Ends in {}", countdown(milliseconds_left))
+}
+
+/// Before a time.
+pub const OPENS: &str = "Opens";
+pub const ENDS: &str = "Ends";
+pub const ENDED_AT: &str = "Ended";
+/// A file for the visitor's calendar.
+pub const REMIND_ME: &str = "Remind me";
 
 /// Rounds up; never negative.
 pub fn whole_seconds(milliseconds_left: i64) -> i64 {
@@ -178,11 +242,31 @@ pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// `21 Nov 2026, 20:41 UTC`.
-pub fn date(at: Timestamp) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = MONTHS[at.month0() as usize];
-    format!("{} {month} {}, {:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute())
+/// `Thu 26 Nov, 18:00 UTC`, with `has_year` also its year. The document's script puts it into the visitor's zone.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn date(at: Timestamp, has_year: bool) -> String {
+    at.format(if has_year { "%a %-d %b %Y, %H:%M UTC" } else { "%a %-d %b, %H:%M UTC" }).to_string()
+}
+
+/// `Thu 26 Nov, 18:00` in the visitor's zone, with the year if it is another one, by the document's script.
+#[cfg(target_arch = "wasm32")]
+pub fn date(at: Timestamp, _: bool) -> String {
+    let milliseconds = at.timestamp_millis() as f64;
+    call_document("localTime", &milliseconds.into()).as_string().unwrap_or_default()
+}
+
+/// Puts the times of what the server rendered into the visitor's zone, if they are not yet.
+pub fn localize() {
+    #[cfg(target_arch = "wasm32")]
+    call_document("localTimes", &wasm_bindgen::JsValue::NULL);
+}
+
+/// Calls a function of the document's script.
+#[cfg(target_arch = "wasm32")]
+fn call_document(name: &str, argument: &wasm_bindgen::JsValue) -> wasm_bindgen::JsValue {
+    use wasm_bindgen::{JsCast, JsValue};
+    let function = js_sys::Reflect::get(&js_sys::global(), &name.into()).unwrap_or_default();
+    function.unchecked_into::<js_sys::Function>().call1(&JsValue::NULL, argument).unwrap_or_default()
 }
 
 /// `Order 000123`.
@@ -230,7 +314,12 @@ pub fn size_gone(label: &str) -> String {
 
 /// For screen readers: `Volt Runner is open.`
 pub fn opened(name: &str) -> String {
-    format!("{name} is open.")
+    format!("{} is open.", isolated(name))
+}
+
+/// A name within a sentence, whichever way it is written.
+fn isolated(name: &str) -> String {
+    format!("\u{2068}{name}\u{2069}")
 }
 
 /// How long the reservation was granted for, rounded to the nearest second.
@@ -270,7 +359,7 @@ fn error_sentence(error: &DropError) -> String {
         DropError::UsernameTaken => "That name is taken. Choose another, or use the browser that claimed it.".into(),
         DropError::TooManyNames => "This browser has as many names as it can keep. Use one of them.".into(),
         DropError::SoldOut => "The last pair just went. Another may come back.".into(),
-        DropError::NotStarted { starts_at } => format!("This drop opens at {}.", date(*starts_at)),
+        DropError::NotStarted { starts_at } => format!("This drop opens at {}.", date(*starts_at, true)),
         DropError::Ended => "This drop has ended.".into(),
         DropError::LimitReached { limit: 1 } => "One pair per person, and you have yours.".into(),
         DropError::LimitReached { limit } => format!("{limit} pairs per person, and you have yours."),
@@ -319,8 +408,8 @@ mod tests {
         assert_eq!(countdown(1), "0:01");
         assert_eq!(countdown(0), "0:00");
         assert_eq!(countdown(-5), "0:00");
-        assert_eq!(opens_in(7_198_000), "Opens in 01:59:58");
-        assert_eq!(opens_in(86_400_000), "Opens in 1 d 00:00:00");
+        assert_eq!(opens_in(7_198_000), "Opens in 1:59:58");
+        assert_eq!(opens_in(273_600_000), "Opens in 3 d 4 h");
     }
 
     #[test]
@@ -328,7 +417,7 @@ mod tests {
         assert_eq!(price(19_900), "$199");
         assert_eq!(price(100_000_000), "$1,000,000");
         assert_eq!(price(1_234_505), "$12,345.05");
-        assert_eq!(price(0), "$0");
+        assert_eq!(price(0), "Free");
     }
 
     #[test]

@@ -47,7 +47,7 @@ for (const late of [5_000, 8_000]) {
     });
     const buyer = await shop.customer("bob");
     await other.goto(`/drops/${drop}`);
-    await expect(connection(other)).toHaveText("Live");
+    await expect(connection(other)).toHaveText("Connected");
     const isDone = expectSameCountdown(page, other, 10_000).then(() => true);
     for (let done = false; !done; done = await Promise.race([isDone, Promise.resolve(false)])) {
       await buyer.reserve(busy);

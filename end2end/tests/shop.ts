@@ -99,7 +99,7 @@ export class Shop {
   /** Creates a drop and returns its id. */
   async createDrop(drop: NewDrop): Promise<number> {
     const stock = drop.sizes ? {} : { totalStock: drop.totalStock ?? 10 };
-    const body = { priceCents: 19_900, imageUrl: "/shoes/volt-runner.svg", ...stock, ...drop };
+    const body = { priceCents: 19_900, imageUrl: "/shoes/volt-runner.dd12f4b1.svg", ...stock, ...drop };
     const { drop: created } = (await this.call("POST", "/api/drops", body, ADMIN_TOKEN)) as { drop: { id: number } };
     return created.id;
   }
@@ -216,7 +216,7 @@ function collectConsoleErrors(context: BrowserContext, consoleErrors: string[]):
 export async function open(page: Page, path = "/"): Promise<void> {
   await page.goto(path);
   await waitForHydration(page);
-  await expect(connection(page)).toHaveText("Live");
+  await expect(connection(page)).toHaveText("Connected");
 }
 
 export async function waitForHydration(page: Page): Promise<void> {

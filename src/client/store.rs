@@ -24,10 +24,12 @@ pub struct Store {
     pub clock: Clock,
     /// `None` when signed out.
     pub user: RwSignal<Option<User>>,
-    /// The visitor's active reservations, at most one for each drop.
+    /// The visitor's active reservations, at most one for each drop; the one that ends first first.
     pub reservations: RwSignal<Vec<Reservation>>,
     /// The visitor's purchases, newest first.
     pub purchases: RwSignal<Vec<Purchase>>,
+    /// The size that the visitor reserved or looked for last.
+    pub size: RwSignal<Option<String>>,
     pub connection: RwSignal<ConnectionStatus>,
     /// The number of snapshots received over the socket. After each, data that is not part of one is fetched again.
     pub resyncs: RwSignal<u32>,
@@ -39,7 +41,7 @@ pub struct Store {
     pub failure: RwSignal<Option<DropError>>,
     pub toasts: Toasts,
     /// Set after signing in, until the server says who it takes the visitor for.
-    has_just_signed_in: StoredValue<bool>,
+    pub has_just_signed_in: RwSignal<bool>,
     /// Ids of reservations that are no longer active, so that an answer that arrives late does not restore one.
     ended_reservations: StoredValue<Vec<i64>>,
 }
@@ -60,18 +62,19 @@ pub enum ConnectionStatus {
 
 impl Store {
     /// From the snapshot that the page is rendered from, or the reason why there is none.
-    pub fn new(toasts: Toasts, snapshot: Result<Snapshot, DropError>) -> Self {
+    pub fn new(toasts: Toasts, snapshot: Result<Snapshot, DropError>, size: Option<String>) -> Self {
         let store = Self {
             clock: Clock::new(),
             user: RwSignal::new(None),
             reservations: RwSignal::default(),
             purchases: RwSignal::default(),
+            size: RwSignal::new(size),
             connection: RwSignal::new(ConnectionStatus::Initial),
             resyncs: RwSignal::new(0),
             drops: RwSignal::default(),
             failure: RwSignal::new(None),
             epoch: StoredValue::default(),
-            has_just_signed_in: StoredValue::default(),
+            has_just_signed_in: RwSignal::new(false),
             ended_reservations: StoredValue::default(),
             toasts,
         };
@@ -139,7 +142,7 @@ impl Store {
 
     /// Applies a sign-in or sign-out of this page. Whether the browser kept its cookie shows when the page connects again.
     pub(crate) fn change_visitor(self, visitor: Option<Visitor>) {
-        self.has_just_signed_in.set_value(visitor.is_some());
+        self.has_just_signed_in.set(visitor.is_some());
         self.set_visitor(visitor);
     }
 
@@ -251,10 +254,10 @@ impl Store {
             }
             ServerEvent::Reservation(ReservationChange { reservation, purchase }) => self.apply(reservation, purchase),
             ServerEvent::Visitor(VisitorState { visitor }) => {
-                if visitor.is_none() && self.has_just_signed_in.get_value() {
+                if visitor.is_none() && self.has_just_signed_in.get_untracked() {
                     self.toasts.error(text::COOKIES_NEEDED.into());
                 }
-                self.has_just_signed_in.set_value(false);
+                self.has_just_signed_in.maybe_update(std::mem::take);
                 self.set_visitor(visitor);
             }
         }
@@ -288,7 +291,14 @@ impl Store {
         if !new.is_empty() || !self.drops.with_untracked(|drops| drops.is_sorted_by_key(position)) {
             self.drops.update(|drops| {
                 drops.append(&mut new);
-                drops.sort_by_key(position);
+                // They are almost sorted, and the standard library's sorting is 3 kB of code.
+                for sorted in 1..drops.len() {
+                    let mut at = sorted;
+                    while at > 0 && position(&drops[at - 1]) > position(&drops[at]) {
+                        drops.swap(at - 1, at);
+                        at -= 1;
+                    }
+                }
             });
         }
     }

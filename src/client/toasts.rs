@@ -7,13 +7,13 @@ use leptos::prelude::*;
 #[derive(Clone, Copy)]
 pub struct Toasts {
     shown: RwSignal<Vec<Toast>>,
-    next_id: StoredValue<u32>,
+    next_id: StoredValue<i64>,
     is_paused: StoredValue<bool>,
 }
 
 #[derive(Clone, PartialEq)]
 pub struct Toast {
-    pub id: u32,
+    pub id: i64,
     /// `success`, `notice` or `error`; the style sheet knows these names.
     pub kind: &'static str,
     pub text: String,
@@ -34,7 +34,7 @@ impl Toasts {
         self.shown.get()
     }
 
-    /// For an action of the visitor that succeeded.
+    /// For an action of the visitor that succeeded, which its card shows: only read to those who do not see it.
     pub fn success(self, text: String) {
         self.show("success", text, SHOWN_MS);
     }
@@ -60,7 +60,7 @@ impl Toasts {
         self.dismiss_after(id, shown_ms);
     }
 
-    fn dismiss_after(self, id: u32, shown_ms: u32) {
+    fn dismiss_after(self, id: i64, shown_ms: u32) {
         let on_timeout = move || match self.is_paused.get_value() {
             true => self.dismiss_after(id, SHOWN_MS),
             false => self.dismiss(id),
@@ -73,7 +73,7 @@ impl Toasts {
         self.is_paused.set_value(is_paused);
     }
 
-    pub fn dismiss(self, id: u32) {
+    pub fn dismiss(self, id: i64) {
         self.shown.update(|shown| shown.retain(|toast| toast.id != id));
     }
 }

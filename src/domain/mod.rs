@@ -211,7 +211,6 @@ pub struct Visitor {
 }
 
 /// A purchase with its drop as it looks now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub purchase: Purchase,
     pub drop_name: String,
@@ -219,19 +218,13 @@ pub struct Order {
 }
 
 /// One page of a user's orders, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
-    pub user_id: i64,
-    #[serde(deserialize_with = "readable_elements")]
     pub orders: Vec<Order>,
-    /// Whether it is the first page, to which new orders belong.
-    pub is_first: bool,
     /// The query of the page of older ones, if there are any.
     pub older: Option<String>,
 }
 
 /// A drop that is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastDrop {
     pub id: i64,
     pub name: String,
@@ -244,20 +237,10 @@ pub struct PastDrop {
 }
 
 /// One page of the drops that are over, latest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastDrops {
-    #[serde(deserialize_with = "readable_elements")]
     pub drops: Vec<PastDrop>,
     /// The query of the page of earlier ones, if there are any.
     pub older: Option<String>,
-}
-
-/// What a page lists besides the current drops.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum List {
-    Orders(Orders),
-    PastDrops(PastDrops),
 }
 
 /// The data of a page's first paint, as of `now`.
@@ -275,8 +258,6 @@ pub struct Snapshot {
     pub drops: Vec<SneakerDrop>,
     /// `None` when signed out.
     pub visitor: Option<Visitor>,
-    /// For a page that lists something of its own.
-    pub list: Option<List>,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Every route and every layer.
 
 use super::{
-    http::{api, assets, health, pages, security, server_functions},
+    http::{api, assets, calendar, health, pages, security, server_functions},
     realtime::socket,
     state::AppState,
 };
@@ -26,8 +26,9 @@ pub(super) fn router(state: AppState) -> Router {
         .route("/readyz", get(health::readiness))
         .route("/rpc/{*function}", post(server_functions::call))
         .route("/", get(pages::page))
-        .route("/drops/{id}", get(pages::page))
+        .route("/drops/{id}", get(calendar::drop_or_calendar))
         .route("/purchases", get(pages::page))
+        .route("/purchases/{id}", get(pages::page))
         .merge(assets::routes(&state))
         // One layer of three: the router boxes each call of a layer. The first is the outermost.
         .layer((

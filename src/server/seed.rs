@@ -56,14 +56,38 @@ fn valid<V, T: TryFrom<V, Error: Debug>>(sample: V) -> T {
 
 /// The pictures are in `public/shoes`.
 const SAMPLES: [Sample; 8] = [
-    Sample { opens_in_minutes: 0, limit: Some(1), ..Sample::new("Volt Runner", "volt-runner", 19_900, US_SIZES) },
-    Sample { opens_in_minutes: 0, limit: None, ..Sample::new("Court 76", "court-76", 12_900, &[("One size", 100)]) },
-    Sample { opens_in_minutes: 0, limit: Some(2), ..Sample::new("High Rise", "high-rise", 24_900, US_SIZES) },
-    Sample { opens_in_minutes: 0, limit: Some(1), ..Sample::new("Halo Air", "halo-air", 28_000, &[("One size", 3)]) },
-    Sample { opens_in_minutes: 0, limit: None, ..Sample::new("Slab Skate", "slab-skate", 8_900, FEW_SIZES) },
-    Sample { opens_in_minutes: 3, limit: Some(1), ..Sample::new("Ridge Trail", "ridge-trail", 17_500, US_SIZES) },
-    Sample { opens_in_minutes: 120, limit: None, ..Sample::new("Pace Retro", "pace-retro", 14_950, FEW_SIZES) },
-    Sample { opens_in_minutes: 2_880, limit: Some(1), ..Sample::new("Cloud Slip", "cloud-slip", 11_000, US_SIZES) },
+    Sample {
+        opens_in_minutes: 0,
+        limit: Some(1),
+        ..Sample::new("Volt Runner", "volt-runner.dd12f4b1", 19_900, US_SIZES)
+    },
+    Sample {
+        opens_in_minutes: 0,
+        limit: None,
+        ..Sample::new("Court 76", "court-76.64eb65e6", 12_900, &[("One size", 100)])
+    },
+    Sample { opens_in_minutes: 0, limit: Some(2), ..Sample::new("High Rise", "high-rise.06661e17", 24_900, US_SIZES) },
+    Sample {
+        opens_in_minutes: 0,
+        limit: Some(1),
+        ..Sample::new("Halo Air", "halo-air.a62842e5", 28_000, &[("One size", 3)])
+    },
+    Sample { opens_in_minutes: 0, limit: None, ..Sample::new("Slab Skate", "slab-skate.c3dba8bb", 8_900, FEW_SIZES) },
+    Sample {
+        opens_in_minutes: 3,
+        limit: Some(1),
+        ..Sample::new("Ridge Trail", "ridge-trail.1ce6834f", 17_500, US_SIZES)
+    },
+    Sample {
+        opens_in_minutes: 120,
+        limit: None,
+        ..Sample::new("Pace Retro", "pace-retro.b8999a40", 14_950, FEW_SIZES)
+    },
+    Sample {
+        opens_in_minutes: 2_880,
+        limit: Some(1),
+        ..Sample::new("Cloud Slip", "cloud-slip.d4e51da5", 11_000, US_SIZES)
+    },
 ];
 
 const US_SIZES: &[(&str, i32)] = &[

@@ -11,15 +11,15 @@ use crate::{
     client::schedule::{after, effect},
     client::socket,
     client::store::Store,
-    domain::{Purchase, Reservation, ReservationStatus, SneakerDrop, error::DropError},
+    domain::{ONE_SIZE, Purchase, Reservation, ReservationStatus, SneakerDrop, error::DropError},
     rpc, text,
-    ui::engagement::{Engagement, closest, drop_at, focus_if_lost, hand_focus_to},
+    ui::engagement::{Engagement, card_of, closest, drop_at, focus_if_lost, hand_focus_to},
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlFormElement, HtmlInputElement, KeyboardEvent, Storage, SubmitEvent};
+use web_sys::{HtmlFormElement, HtmlInputElement, KeyboardEvent, Storage, SubmitEvent, UrlSearchParams};
 
 /// The actions of all drops. Created once, in the root component.
 #[derive(Clone, Copy)]
@@ -52,6 +52,11 @@ pub struct DropActions {
     pub choice: RwSignal<Option<String>>,
     /// The label of a chosen size that went before it was reserved.
     pub gone: RwSignal<Option<String>>,
+    /// Whether the held pair is given back in a moment, unless the visitor changes their mind.
+    pub is_giving_back: RwSignal<bool>,
+    /// Whether a press counts: not for a moment after something has appeared in the place of what was pressed, so that nobody
+    /// buys by a double tap.
+    pub armed: RwSignal<bool>,
     memory: StoredValue<Memory>,
     drop_id: i64,
     store: Store,
@@ -64,6 +69,10 @@ struct Memory {
     /// Who sent the pending request, and for which reservation.
     sent_by: Option<i64>,
     sent_for: Option<Reservation>,
+    /// How often a moment without presses has begun.
+    armings: u32,
+    /// The reservation that [`DropActions::is_giving_back`] is about.
+    given_back: Option<i64>,
 }
 
 impl Actions {
@@ -105,6 +114,7 @@ impl Actions {
             });
         }
         listen("submit", move |event| self.submit(event.unchecked_ref()));
+        listen("pagehide", move |_| self.give_back_now());
         listen("change", move |event| {
             let input = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
             if let Some((input, drop_id)) = input.zip(drop_at(event.target())) {
@@ -139,7 +149,7 @@ impl Actions {
         } else if path == rpc::Purchase::PATH {
             &|| of_drop(DropActions::send_purchase)
         } else if path == rpc::Release::PATH {
-            &|| of_drop(DropActions::send_release)
+            &|| of_drop(DropActions::give_back)
         } else {
             return;
         };
@@ -165,7 +175,17 @@ impl Actions {
         });
     }
 
+    /// Once nothing is under way any more: what is about to be given back must still be given back by this user.
     fn send_sign_out(self) {
+        self.by_drop.with_value(|all| {
+            all.iter()
+                .filter(|actions| actions.is_giving_back.get_untracked())
+                .for_each(|actions| actions.send_release());
+        });
+        if self.is_busy() {
+            after(IDLE_CHECK_MS, move || self.send_sign_out()).forget();
+            return;
+        }
         let user_id = self.store.user_id().map(|id| id.to_string());
         self.sign_out.send(fields([("user_id", user_id)]), move |answer| match answer {
             Ok(()) => {
@@ -186,6 +206,11 @@ impl Actions {
         self.store.expire(is_expired);
     }
 
+    /// Gives back at once what is about to be, because nobody will be there to do it.
+    fn give_back_now(self) {
+        self.by_drop.with_value(|actions| actions.iter().for_each(|actions| actions.give_back_now()));
+    }
+
     /// Whether any request is pending.
     pub fn is_busy(self) -> bool {
         self.by_drop.with_value(|actions| actions.iter().any(|actions| untrack(|| actions.is_busy())))
@@ -198,15 +223,23 @@ impl DropActions {
             reserve: FormPost::default(),
             purchase: FormPost::default(),
             release: FormPost::default(),
-            choice: RwSignal::new(None),
+            choice: RwSignal::new(untrack(|| usual_size(store, drop_id))),
             gone: RwSignal::new(None),
+            is_giving_back: RwSignal::new(false),
+            armed: RwSignal::new(true),
             memory: StoredValue::default(),
             drop_id,
             store,
         };
+        // Again when the visitor has reserved a size of another drop.
         effect(move || {
+            let usual = store.size.with(Option::is_some).then(|| untrack(|| usual_size(store, drop_id))).flatten();
             let kept = storage().and_then(|storage| storage.get_item(&actions.storage_key()).ok().flatten());
-            actions.choice.set(kept);
+            actions.choice.maybe_update(|choice| {
+                let before = choice.clone();
+                *choice = kept.or_else(|| choice.take()).or(usual);
+                *choice != before
+            });
         });
         effect(move || actions.end_choice());
         effect(move || actions.settle());
@@ -230,13 +263,27 @@ impl DropActions {
         self.gone.set(None);
     }
 
-    /// Whether a press counts: at once, or a moment after this has appeared in the place of something that was pressed, so
-    /// that nobody buys by a double tap. `state` is what the card offers now.
-    pub fn arm(self, state: &'static str) -> RwSignal<bool> {
+    /// Disarms what has appeared in the place of something that was pressed. `state` is what the card offers now.
+    pub fn arm(self, state: &'static str) {
         let before = self.memory.with_value(|memory| memory.offered);
         self.memory.update_value(|memory| memory.offered = state);
-        let was_pressed = matches!(before, "open" | "held" | "bought") && before != state;
-        armed(!was_pressed)
+        if matches!(before, "open" | "held" | "bought") && before != state {
+            self.disarm();
+        }
+    }
+
+    /// Lets presses count only after a moment.
+    pub fn disarm(self) {
+        self.memory.update_value(|memory| memory.armings += 1);
+        let armings = move || self.memory.with_value(|memory| memory.armings);
+        let now = armings();
+        self.armed.set(false);
+        let arm = move || {
+            if armings() == now {
+                self.armed.set(true);
+            }
+        };
+        after(ARMING_MS, arm).forget();
     }
 
     fn send_reserve(self) {
@@ -270,12 +317,43 @@ impl DropActions {
         });
     }
 
+    /// Gives the held pair back in a moment, or keeps it after all.
+    fn give_back(self) {
+        let Some(reservation) = self.store.reservation(self.drop_id) else { return };
+        self.memory.update_value(|memory| memory.given_back = Some(reservation.id));
+        self.disarm();
+        let is_begun = !self.is_giving_back.get_untracked();
+        self.is_giving_back.set(is_begun);
+        let armings = move || self.memory.with_value(|memory| memory.armings);
+        let begun = armings();
+        let give_back = move || {
+            // The visitor has not changed their mind since, nor has the pair.
+            if self.is_giving_back.get_untracked() && armings() == begun {
+                self.send_release();
+            }
+        };
+        if is_begun {
+            after(CHANGE_OF_MIND_MS, give_back).forget();
+        }
+    }
+
+    fn give_back_now(self) {
+        if !self.is_giving_back.get_untracked() {
+            return;
+        }
+        self.is_giving_back.set(false);
+        // The browser sends it even when the page is gone. It refuses only more than 64 KiB.
+        let fields = self.fields(untrack(|| self.store.reservation(self.drop_id)).as_ref(), None);
+        let _ = window().navigator().send_beacon_with_opt_url_search_params(rpc::Release::PATH, Some(&fields));
+    }
+
     fn send_release(self) {
         let store = self.store;
+        self.is_giving_back.set(false);
         let Some(reservation) = store.reservation(self.drop_id) else { return };
         self.send(self.release, Some(reservation), None, move |reservation| {
             if reservation.status == ReservationStatus::Cancelled {
-                store.toasts.success(text::RELEASED.into());
+                self.say(text::RELEASED.into());
             }
             store.apply(reservation, None);
         });
@@ -291,12 +369,7 @@ impl DropActions {
         F: ServerFn<Output: DeserializeOwned, Error = DropError> + 'static,
     {
         let user_id = self.store.user_id();
-        let fields = fields([
-            ("user_id", user_id.map(|id| id.to_string())),
-            ("drop_id", Some(self.drop_id.to_string())),
-            ("reservation_id", reservation.as_ref().map(|reservation| reservation.id.to_string())),
-            ("size", size),
-        ]);
+        let fields = self.fields(reservation.as_ref(), size);
         self.memory.update_value(|memory| (memory.sent_by, memory.sent_for) = (user_id, reservation));
         action.send(fields, move |answer| match answer {
             // Whoever has signed out, or in as somebody else, does not hear of it.
@@ -311,20 +384,44 @@ impl DropActions {
         });
     }
 
+    fn fields(self, reservation: Option<&Reservation>, size: Option<String>) -> UrlSearchParams {
+        fields([
+            ("user_id", self.store.user_id().map(|id| id.to_string())),
+            ("drop_id", Some(self.drop_id.to_string())),
+            ("reservation_id", reservation.map(|reservation| reservation.id.to_string())),
+            ("size", size),
+        ])
+    }
+
     fn on_reserved(self, reservation: &Reservation) {
+        if reservation.size != ONE_SIZE {
+            self.store.size.set(Some(reservation.size.clone()));
+        }
         let left_ms = milliseconds_until(*reservation.expires_at, self.store.clock.now_untracked());
         self.store.toasts.success(text::reservation_granted(reservation, left_ms));
     }
 
     fn on_purchased(self, purchase: &Purchase) {
         self.choose(None);
-        self.store.toasts.success(text::purchase_completed(purchase));
+        self.say(text::purchase_completed(purchase));
+    }
+
+    /// Says what the card shows; so that it is seen where there is no card as well.
+    fn say(self, text: String) {
+        match card_of(self.drop_id) {
+            Some(_) => self.store.toasts.success(text),
+            None => self.store.toasts.notice(text),
+        }
     }
 
     /// Ends requests whose outcome the socket has brought, perhaps before the answer and perhaps instead of it.
     fn settle(self) {
         let Self { reserve, purchase, release, store, .. } = self;
         let (held, purchases) = (store.reservation(self.drop_id), store.purchases_of(self.drop_id));
+        // Bought, given back or over otherwise, perhaps somebody else's by now.
+        if held.as_ref().map(|held| held.id) != self.memory.with_value(|memory| memory.given_back) {
+            self.is_giving_back.maybe_update(std::mem::take);
+        }
         let user_id = store.user.with(|user| user.as_ref().map(|user| user.id));
         let (sent_by, shown) = self.memory.with_value(|memory| (memory.sent_by, memory.sent_for.clone()));
         if sent_by != user_id {
@@ -347,7 +444,7 @@ impl DropActions {
         if release.pending.get_untracked() {
             release.settle();
             if bought.is_none() && shown.is_held(now) {
-                store.toasts.success(text::RELEASED.into());
+                self.say(text::RELEASED.into());
             }
         }
     }
@@ -372,6 +469,13 @@ impl DropActions {
     }
 }
 
+/// The visitor's size, if the drop has it left.
+fn usual_size(store: Store, drop_id: i64) -> Option<String> {
+    let size = store.size.get()?;
+    let is_left = |drop: &SneakerDrop| drop.sizes.iter().any(|known| known.label == size && known.available_stock > 0);
+    store.get(drop_id).is_some_and(|drop| drop.with(is_left)).then_some(size)
+}
+
 /// The header's button that signs in or out.
 const VISITOR_BUTTON: &str = ".visitor button";
 
@@ -392,6 +496,12 @@ pub fn storage() -> Option<Storage> {
 
 /// How long something that appeared under a finger is not pressed by the next tap: longer than a double click may take.
 const ARMING_MS: u32 = 700;
+
+/// After this time it is asked again whether anything is under way.
+const IDLE_CHECK_MS: u32 = 100;
+
+/// How long a visitor who gives a pair back can keep it after all.
+const CHANGE_OF_MIND_MS: u32 = 5_000;
 
 /// Becomes true a moment later, or is from the beginning. On the server it is.
 pub fn armed(at_once: bool) -> RwSignal<bool> {

@@ -2,26 +2,31 @@
 //! [`Actions`].
 
 use crate::{
+    client::clock::milliseconds_until,
     client::schedule::effect,
     client::socket,
     client::store::Store,
     client::toasts::Toasts,
-    domain::{List, Snapshot, error::DropError},
+    domain::{Snapshot, error::DropError},
     text,
     ui::actions::Actions,
     ui::components::{
         header::{Footer, Header},
+        held::HeldBar,
         new_version::NewVersion,
         openings::Openings,
         toasts::ToastRegion,
         url_notice::UrlNotice,
     },
+    ui::filter::Filter,
     ui::pages::{
-        dashboard::Dashboard, drop::DropPage, not_found::NotFound, past_drops::PastDrops, purchases::Purchases,
+        dashboard::Dashboard,
+        drop::DropPage,
+        server_page::{AsOf, ServerPage},
     },
     ui::router::{Page, Route},
 };
-use leptos::{either::EitherOf5, prelude::*};
+use leptos::{either::EitherOf3, prelude::*};
 use serde::{Deserialize, Serialize};
 
 /// The data that a page is rendered from, first by the server and then by the browser when it hydrates the page.
@@ -32,28 +37,20 @@ pub struct FirstPaint {
     /// The error of a form that was submitted without WebAssembly.
     pub notice: Option<String>,
     pub snapshot: Result<Snapshot, DropError>,
+    /// The content of a page that only the server renders, as HTML; of the others the filters, if there is much to filter.
+    pub content: Option<String>,
+    /// The part of the dashboard that its address asks for: `live` or `upcoming`.
+    pub show: Option<String>,
+    /// The size that the dashboard's address asks for.
+    pub wanted_size: Option<String>,
+    /// The size that the visitor reserved or looked for last.
+    pub size: Option<String>,
 }
 
 impl FirstPaint {
     /// Whether somebody is signed in.
     pub fn has_visitor(&self) -> bool {
         self.snapshot.as_ref().is_ok_and(|snapshot| snapshot.visitor.is_some())
-    }
-}
-
-/// What the page lists that this document was rendered for.
-#[derive(Clone, Copy)]
-pub struct FirstList {
-    list: StoredValue<Option<List>>,
-    address: StoredValue<String>,
-}
-
-impl FirstList {
-    /// The list, if this is that page.
-    pub fn get(self) -> Option<List> {
-        let route = expect_context::<Route>();
-        let is_its_page = route.address.with_untracked(|address| self.address.with_value(|first| first == address));
-        self.list.get_value().filter(|_| is_its_page)
     }
 }
 
@@ -65,28 +62,29 @@ pub const FIRST_PAINT: &str = "first-paint";
 
 #[component]
 pub fn App(first_paint: FirstPaint) -> impl IntoView {
-    let FirstPaint { address, notice, snapshot } = first_paint;
+    let FirstPaint { address, notice, snapshot, content, show, wanted_size, size } = first_paint;
+    let filter = Filter::new(show, wanted_size);
+    let content = RwSignal::new(content);
     let route = Route::new(address);
     provide_context(route);
+    // The documents of other pages have no filters, and their own content instead.
+    let is_dashboard_known = match route.page.get_untracked() {
+        Page::Dashboard => !filter.is_set(),
+        Page::Drop(_) => true,
+        _ => false,
+    };
     let toasts = Toasts::new();
     provide_context(toasts);
-    let list = snapshot.as_ref().ok().and_then(|snapshot| snapshot.list.clone());
-    provide_context(FirstList {
-        list: StoredValue::new(list),
-        address: StoredValue::new(route.address.get_untracked()),
-    });
-    let store = Store::new(toasts, snapshot);
+    let store = Store::new(toasts, snapshot, size);
     provide_context(store);
+    let as_of = untrack(|| AsOf::now(store));
     let actions = Actions::new(store);
     provide_context(actions);
     effect(move || {
         route.start(move |page| match page {
-            // The document of an unknown address has no drops.
-            Page::Dashboard => route.page.get_untracked() != Page::NotFound,
+            Page::Dashboard => is_dashboard_known,
             Page::Drop(id) => untrack(|| store.get(id)).is_some(),
-            // The pages of its list have the same path.
-            Page::Purchases => route.page.get_untracked() != Page::Purchases,
-            Page::PastDrops | Page::NotFound => false,
+            _ => false,
         });
         actions.start();
         store.clock.start(socket::probe);
@@ -101,7 +99,11 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
         let page = route.page.get();
         let drop = if let Page::Drop(id) = page { store.get(id) } else { None };
         let name = drop.map(|drop| drop.with(|drop| drop.name.clone()));
-        document().set_title(&page.title(name.as_deref()));
+        // The time of the pair that goes first, for those who look at another tab.
+        let first_end = store.reservations.with(|held| held.iter().map(|held| *held.expires_at).min());
+        let left = first_end.map(|end| text::countdown(milliseconds_until(end, store.clock.now())));
+        let left = left.map(|left| format!("{left} · ")).unwrap_or_default();
+        document().set_title(&(left + &page.title(name.as_deref())));
     });
 
     view! {
@@ -110,15 +112,14 @@ pub fn App(first_paint: FirstPaint) -> impl IntoView {
             {text::SKIP}
         </a>
         <Header />
+        <HeldBar />
         <main id="main" tabindex="-1">
             <UrlNotice notice />
             <NewVersion />
             {move || match route.page.get() {
-                Page::Dashboard => EitherOf5::A(Dashboard()),
-                Page::Drop(id) => EitherOf5::B(view! { <DropPage id /> }),
-                Page::PastDrops => EitherOf5::C(PastDrops()),
-                Page::Purchases => EitherOf5::D(Purchases()),
-                Page::NotFound => EitherOf5::E(NotFound()),
+                Page::Dashboard => EitherOf3::A(view! { <Dashboard filter filters=content.get_untracked() /> }),
+                Page::Drop(id) => EitherOf3::B(view! { <DropPage id /> }),
+                _ => EitherOf3::C(view! { <ServerPage content=content.get_untracked() as_of /> }),
             }}
         </main>
         <Footer />

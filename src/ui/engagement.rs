@@ -104,17 +104,23 @@ pub fn focus(element: Option<Element>) {
     }
 }
 
-/// Whether nothing has the focus, or what is disabled by now and will lose it.
+/// Whether nothing has the focus, or what is disabled or hidden by now and will lose it.
 pub fn is_focus_lost() -> bool {
-    document().active_element().is_none_or(|active| active.matches("body, :disabled") == Ok(true))
+    const LOST: &str = "body, :disabled, [data-state=held] .offer *, [data-state=bought]:not([data-again]) .offer *";
+    document().active_element().is_none_or(|active| active.matches(LOST) == Ok(true))
 }
 
 /// How long after pointer and focus have left.
 const RELEASE_MS: u32 = 500;
 
-/// The drop of the card that contains an element.
+/// The drop's card, if it is on the page.
+pub fn card_of(drop_id: i64) -> Option<Element> {
+    document().query_selector(&format!("article[data-drop='{drop_id}']")).ok().flatten()
+}
+
+/// The drop of the card, or of the part of the bar, that contains an element.
 pub fn drop_at(target: Option<EventTarget>) -> Option<i64> {
-    closest(target, "article")?.get_attribute("aria-labelledby")?.strip_prefix("drop-")?.parse().ok()
+    closest(target, "[data-drop]")?.get_attribute("data-drop")?.parse().ok()
 }
 
 /// The element itself or the nearest around it that is like this.

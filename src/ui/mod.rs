@@ -5,5 +5,6 @@ pub mod app;
 pub mod card_state;
 pub mod components;
 pub mod engagement;
+pub mod filter;
 pub mod pages;
 pub mod router;

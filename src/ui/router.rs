@@ -22,6 +22,8 @@ pub enum Page {
     Drop(i64),
     PastDrops,
     Purchases,
+    /// One of the visitor's orders, if it is theirs.
+    Order(i64),
     /// Any other address.
     NotFound,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Page {
             Self::Drop(id) => write!(f, "/drops/{id}"),
             Self::PastDrops => f.write_str("/drops/past"),
             Self::Purchases => f.write_str("/purchases"),
+            Self::Order(id) => write!(f, "/purchases/{id}"),
             Self::NotFound => f.write_str("/404"),
         }
     }
@@ -47,10 +50,10 @@ impl Page {
             "/" => Self::Dashboard,
             "/purchases" => Self::Purchases,
             "/drops/past" => Self::PastDrops,
-            _ => match path.strip_prefix("/drops/").and_then(|id| id.parse().ok()) {
-                Some(id) => Self::Drop(id),
-                None => Self::NotFound,
-            },
+            _ => {
+                let id = |prefix| path.strip_prefix(prefix)?.parse().ok();
+                id("/drops/").map(Self::Drop).or_else(|| id("/purchases/").map(Self::Order)).unwrap_or(Self::NotFound)
+            }
         }
     }
 
@@ -60,7 +63,7 @@ impl Page {
             (Self::Dashboard, _) => text::BRAND.into(),
             (Self::Drop(_), Some(name)) => text::page_title(name),
             (Self::PastDrops, _) => text::page_title(text::PAST_DROPS),
-            (Self::Purchases, _) => text::page_title(text::MY_PURCHASES),
+            (Self::Purchases | Self::Order(_), _) => text::page_title(text::MY_PURCHASES),
             (Self::Drop(_) | Self::NotFound, _) => text::page_title(text::NOT_FOUND),
         }
     }
@@ -140,7 +143,8 @@ mod tests {
         assert_eq!(Page::at("/?__err=x"), Page::Dashboard);
         assert_eq!(Page::at("/drops/12?a=/purchases"), Page::Drop(12));
         assert_eq!(Page::at("/purchases"), Page::Purchases);
-        for page in [Page::Dashboard, Page::Drop(12), Page::PastDrops, Page::Purchases, Page::NotFound] {
+        for page in [Page::Dashboard, Page::Drop(12), Page::PastDrops, Page::Purchases, Page::Order(12), Page::NotFound]
+        {
             assert_eq!(Page::at(&page.to_string()), page);
         }
         for unknown in ["", "/drops/", "/drops/x", "/drops/1/2", "/purchases/", "/nowhere"] {

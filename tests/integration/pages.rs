@@ -1,7 +1,7 @@
 //! The rendered pages and the headers of every answer.
 
-use crate::support::{Node, id_of, new_drop, send};
-use reqwest::Method;
+use crate::support::{Node, Person, id_of, new_drop, send};
+use reqwest::{Method, header};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -81,6 +81,49 @@ async fn names_are_escaped_wherever_they_stand(db: PgPool) {
         assert!(page.contains(&format!("<title>{escaped} ")), "{page}");
         let in_attribute = escaped.replace('"', "&quot;");
         assert!(page.contains(&format!("property=\"og:title\" content=\"{in_attribute}\"")), "{page}");
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn order_is_shown_to_its_buyer_alone(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let [alice, bob] = [node.sign_in("alice").await, node.sign_in("bob").await];
+    node.reserve(&alice, drop_id).await.expect_status(201);
+    node.purchase(&alice, drop_id).await.expect_status(200);
+    let order = async |path: &str, person: &Person| {
+        let cookie = format!("sneakdrop={}", person.token);
+        send(node.request(Method::GET, path).header(header::COOKIE, cookie)).await
+    };
+    let shown = order("/purchases/1", &alice).await.expect_status(200).text;
+    assert!(shown.contains("Order 000001") && shown.contains("$199"), "{shown}");
+    for (path, person) in [("/purchases/1", &bob), ("/purchases/2", &alice), ("/purchases/x", &alice)] {
+        let hidden = order(path, person).await.expect_status(404).text;
+        assert!(!hidden.contains("Order 000001"), "{path}");
+    }
+    let signed_out = node.get("/purchases/1").await.expect_status(200).text;
+    assert!(signed_out.contains("Sign in to see what you bought.") && !signed_out.contains("Order 000001"));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn size_that_no_drop_has_is_not_remembered(db: PgPool) {
+    let node = Node::start(&db).await;
+    let sizes =
+        json!({ "sizes": [{ "label": "US 9", "stock": 1 }, { "label": "US 10", "stock": 1 }], "totalStock": null });
+    node.create_drop(new_drop(&sizes)).await;
+    for (query, is_remembered) in
+        [("size=US+9", true), ("size=US%2010&show=live", true), ("size=Forged", false), ("size=", false)]
+    {
+        let page = node.get(&format!("/?{query}")).await.expect_status(200);
+        let cookies = page.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+        assert_eq!(
+            cookies.filter(|cookie| cookie.starts_with("sneakdrop_size=")).count(),
+            usize::from(is_remembered),
+            "{query}"
+        );
+        assert!(!page.text.contains("Forged\" selected"), "{query}");
     }
     node.stop_and_assert_invariants().await;
 }

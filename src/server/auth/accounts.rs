@@ -232,7 +232,8 @@ async fn query_visitor(
            left join reservations r
                on r.user_id = u.id and r.status = 'active' and r.expires_at > clock_timestamp()
            left join drop_sizes s on s.id = r.size_id
-           where u.id = $1 and u.public_id = $2"#,
+           where u.id = $1 and u.public_id = $2
+           order by r.expires_at"#,
         user_id,
         public_id
     );
@@ -309,5 +310,34 @@ pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> 
         drop_name: row.name,
         image_url: row.image_url,
     });
-    Ok(Orders { user_id, orders: orders.collect(), is_first: before.is_none(), older })
+    Ok(Orders { orders: orders.collect(), older })
+}
+
+/// One of a user's orders, if it is theirs.
+pub(crate) async fn order(pool: &Pool, user: Identity, purchase_id: i64) -> Result<Option<Order>, DropError> {
+    let row = sqlx::query!(
+        "select p.drop_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
+         from purchases p join users u on u.id = p.user_id
+         join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
+         where p.id = $1 and u.id = $2 and u.public_id = $3",
+        purchase_id,
+        user.id,
+        user.public_id
+    );
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let row = with_timeout(row.fetch_optional(&mut *connection)).await?;
+    connection.put_back();
+    Ok(row.map(|row| Order {
+        purchase: Purchase {
+            id: purchase_id,
+            drop_id: row.drop_id,
+            user_id: user.id,
+            reservation_id: row.reservation_id,
+            size: row.label,
+            price_cents: row.price_cents,
+            created_at: row.created_at.into(),
+        },
+        drop_name: row.name,
+        image_url: row.image_url,
+    }))
 }

@@ -5,13 +5,14 @@ use super::{
     session::{Session, day_of, token, verify},
 };
 use crate::{
-    domain::error::DropError,
+    domain::{ONE_SIZE, error::DropError},
     server::{identity::Identity, state::AppState},
 };
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use std::convert::Infallible;
 use subtle::ConstantTimeEq;
 
@@ -24,6 +25,8 @@ pub(crate) struct Caller {
     pub(crate) is_admin: bool,
     /// Every user whose name this browser has claimed.
     claims: Vec<Session>,
+    /// The size that this browser reserved or looked for last.
+    pub(crate) size: Option<String>,
     /// Whether the request has an `Authorization` header, and its cookies were not read.
     has_bearer: bool,
     /// Whether the request came over HTTPS, which decides the names and flags of cookies.
@@ -41,15 +44,18 @@ impl Caller {
                 is_admin: state.config.admin_token.as_deref().is_some_and(|token| same(token, bearer)),
                 claims: session.into_iter().collect(),
                 session,
+                size: None,
                 has_bearer: true,
                 is_https,
             };
         }
         let tokens = |name| cookie(headers, &cookie_name(name, is_https)).unwrap_or_default();
+        let size = BASE64.decode(tokens(SIZE_COOKIE)).ok().and_then(|size| String::from_utf8(size).ok());
         Self {
             session: verify(key, tokens(SESSION_COOKIE)),
             is_admin: false,
             claims: tokens(CLAIMS_COOKIE).split('~').filter_map(|token| verify(key, token)).collect(),
+            size: size.filter(|size| !size.is_empty()),
             has_bearer: false,
             is_https,
         }
@@ -96,6 +102,12 @@ impl Caller {
     /// The `Set-Cookie` value that signs this browser out; its claims stay.
     pub(crate) fn sign_out_cookie(&self) -> HeaderValue {
         self.set_cookie(SESSION_COOKIE, "")
+    }
+
+    /// The `Set-Cookie` value by which this browser remembers a size, if it is another than before.
+    pub(crate) fn size_cookie(&self, size: &str) -> Option<HeaderValue> {
+        let is_new = size != ONE_SIZE && !self.has_bearer && self.size.as_deref() != Some(size);
+        is_new.then(|| self.set_cookie(SIZE_COOKIE, &BASE64.encode(size)))
     }
 
     /// The names that were claimed before, after the one of `user`.
@@ -158,3 +170,4 @@ const COOKIE_MAX_AGE_SECONDS: u32 = 31_536_000;
 
 const SESSION_COOKIE: &str = "sneakdrop";
 const CLAIMS_COOKIE: &str = "sneakdrop_names";
+const SIZE_COOKIE: &str = "sneakdrop_size";

@@ -37,19 +37,49 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         })
     };
     let package = if options.hash_files { IMMUTABLE } else { NO_CACHE };
-    Router::new()
-        .route_service(
-            &format!("/{}/{{*file}}", options.site_pkg_dir),
-            ServiceBuilder::new().layer(cached(package)).service(files.clone()),
-        )
-        .fallback_service(ServiceBuilder::new().layer(cached(ONE_DAY)).service(files.fallback(not_found)))
+    let mut router = Router::new().route_service(
+        &format!("/{}/{{*file}}", options.site_pkg_dir),
+        ServiceBuilder::new().layer(cached(package)).service(files.clone()),
+    );
+    for directory in HASHED {
+        router = router.route_service(
+            &format!("/{directory}/{{*file}}"),
+            ServiceBuilder::new().layer(cached(IMMUTABLE)).service(files.clone().fallback(not_found.clone())),
+        );
+    }
+    router.fallback_service(ServiceBuilder::new().layer(cached(ONE_DAY)).service(files.fallback(not_found)))
 }
 
-/// For files under `/pkg`, whose names contain a hash of their contents.
+/// Directories of `public` whose files have a hash of their contents in their names.
+const HASHED: [&str; 3] = ["art", "fonts", "shoes"];
+
+/// For files whose names contain a hash of their contents.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// For the same files during development, when names stay and a change must show at once.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// For pictures and icons, which keep their names: a change shows within a day.
+/// For icons, which keep their names: a change shows within a day.
 const ONE_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
+
+#[cfg(test)]
+mod tests {
+    use super::HASHED;
+    use sha2::{Digest, Sha256};
+    use std::fs;
+
+    /// A picture's PNG for link previews has the name of the SVG.
+    #[test]
+    fn files_that_are_cached_for_ever_are_named_after_their_contents() {
+        for directory in HASHED {
+            for file in fs::read_dir(format!("public/{directory}")).expect("the directory exists") {
+                let path = file.expect("readable").path();
+                let name = path.file_name().and_then(|name| name.to_str()).expect("ASCII");
+                let described = if name.ends_with(".png") { path.with_extension("svg") } else { path.clone() };
+                let hash = Sha256::digest(fs::read(described).expect("readable"));
+                let hash: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+                assert!(name.contains(&format!(".{hash}.")) || name == "LICENSE.txt", "{name} should contain {hash}");
+            }
+        }
+    }
+}

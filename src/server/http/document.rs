@@ -20,6 +20,7 @@ pub(crate) fn shell(
     let head = view! { <Head first_paint=first_paint.clone() /> };
     let page = view! { <App first_paint /> }.to_html();
     let load = load(package, nonce.clone(), shape(&page));
+    let (script, local_times) = (include_str!("document.js"), LOCAL_TIMES);
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -29,16 +30,18 @@ pub(crate) fn shell(
                 <meta name="color-scheme" content="light dark" />
                 <meta name="theme-color" content="#f5f3ee" media="(prefers-color-scheme: light)" />
                 <meta name="theme-color" content="#0e0e10" media="(prefers-color-scheme: dark)" />
-                <link rel="preload" href="/fonts/archivo-latin.woff2" r#as="font" r#type="font/woff2" crossorigin="" />
+                <link rel="preload" href="/fonts/archivo-latin.8f704806.woff2" r#as="font" r#type="font/woff2" crossorigin="" />
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
                 <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
                 <AutoReload options />
+                <script nonce=nonce.clone() inner_html=script />
                 {load}
                 {head}
             </head>
             <body>
                 <div id=ROOT inner_html=page></div>
+                <script nonce=nonce.clone() inner_html=local_times />
                 <p id=HYDRATION_FAILURE class="notice" role="status" hidden>
                     {text::NOT_LIVE}
                 </p>
@@ -47,6 +50,9 @@ pub(crate) fn shell(
         </html>
     }
 }
+
+/// Puts the times of the page into the visitor's zone before it is shown, see `document.js`.
+const LOCAL_TIMES: &str = "localTimes()";
 
 /// Loads the style sheet and the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of
 /// hashes on each request.
@@ -66,8 +72,7 @@ fn load(package: &Package, nonce: Option<String>, shape: i32) -> impl IntoView +
 /// same of what it finds.
 fn shape(html: &str) -> i32 {
     let bytes = html.as_bytes();
-    let tags = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<').map(|(at, _)| at);
-    tags.fold(0, |sum: i32, at| {
+    html.match_indices('<').fold(0, |sum: i32, (at, _)| {
         let follows_text = at > 0 && bytes[at - 1] != b'>';
         let mark = i32::from(bytes.get(at + 1).copied().unwrap_or_default());
         sum.wrapping_mul(31).wrapping_add(if follows_text { -mark } else { mark })
@@ -86,7 +91,7 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
     let drop = drops.into_iter().find(|drop| page == Page::Drop(drop.id));
     let title = page.title(drop.as_ref().map(|drop| &*drop.name));
     let about = match (page, drop) {
-        (Page::Dashboard | Page::PastDrops | Page::Purchases, _) => {
+        (Page::Dashboard | Page::PastDrops | Page::Purchases | Page::Order(_), _) => {
             EitherOf3::A(view! { <meta name="description" content=text::DESCRIPTION /> })
         }
         (_, Some(drop)) => EitherOf3::B(view! { <About drop origin /> }),
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn previews_get_an_absolute_address_and_no_svg_of_this_site() {
         let image = |url| share_image("https://shop.test", url);
-        assert_eq!(image(Some("/shoes/halo-air.svg")), "https://shop.test/shoes/halo-air.png");
+        assert_eq!(image(Some("/shoes/halo-air.a62842e5.svg")), "https://shop.test/shoes/halo-air.a62842e5.png");
         assert_eq!(image(Some("https://cdn.test/a.webp")), "https://cdn.test/a.webp");
         assert_eq!(image(None), "https://shop.test/apple-touch-icon.png");
     }

@@ -14,7 +14,7 @@
   const stop = (error) => {
     const isLive = document.documentElement.hasAttribute("data-hydrated");
     console.error(isLive ? "the page stopped:" : "the page could not start:", error);
-    const isAtStake = root.querySelector("[data-state=held], :popover-open");
+    const isAtStake = root.querySelector(".bar:not([hidden]), :popover-open");
     isStopped = true;
     document.documentElement.removeAttribute("data-hydrated");
     const status = root.querySelector(".connection");
@@ -53,6 +53,8 @@
       const dialog = root.querySelector(":popover-open")?.id;
       try {
         for (const size of root.querySelectorAll("[name=size]:checked")) {
+          // What the server has preselected is nobody's choice.
+          if (size.defaultChecked) continue;
           sessionStorage.setItem(`sneakdrop.size.${size.closest("article").getAttribute("aria-labelledby")}`, size.value);
         }
       } catch {}

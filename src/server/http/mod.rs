@@ -2,10 +2,13 @@
 
 pub(crate) mod api;
 pub(crate) mod assets;
+pub(crate) mod calendar;
+mod content;
 pub(crate) mod context;
 mod document;
 pub(crate) mod health;
 pub(crate) mod pages;
+mod query;
 mod request_body;
 pub(crate) mod security;
 pub(crate) mod server_functions;

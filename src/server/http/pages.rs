@@ -1,27 +1,30 @@
 //! The pages, rendered with a nonce for the Content-Security-Policy.
 
-use super::{document::shell, trailing_slash::without_trailing_slash};
+use super::{
+    content::{self, filters::Wanted},
+    document::shell,
+    query::query,
+    trailing_slash::without_trailing_slash,
+};
 use crate::{
     domain::{
-        List, Snapshot,
+        Snapshot,
         error::{DropError, Missing},
     },
     server::{
         auth::{accounts, caller::Caller, origin},
-        catalog::{Catalog, PastCursor},
         state::AppState,
     },
     text,
     ui::{app::FirstPaint, router::Page},
 };
 use axum::{
-    extract::{Query, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::{nonce::use_nonce, prelude::*, server_fn::error::ServerFnUrlError};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
-use std::collections::HashMap;
 
 /// Renders the page at an address. Everything that it shows is read first, so nothing is streamed.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
@@ -55,16 +58,33 @@ pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Res
 fn cookies(state: &AppState, caller: &Caller, first_paint: &FirstPaint) -> Vec<HeaderValue> {
     match &first_paint.snapshot {
         Ok(_) if !first_paint.has_visitor() && caller.identity().is_some() => vec![caller.sign_out_cookie()],
-        Ok(_) => caller.renewed_cookies(state),
+        Ok(_) => {
+            let size = first_paint.size.as_ref().and_then(|size| caller.size_cookie(size));
+            caller.renewed_cookies(state).into_iter().chain(size).collect()
+        }
         Err(_) => vec![],
     }
 }
 
 async fn first_paint(state: &AppState, caller: &Caller, uri: &Uri, headers: &HeaderMap) -> FirstPaint {
-    let snapshot = snapshot(state, caller, uri, headers).await;
-    let address = uri.path_and_query().map_or("/", |address| address.as_str());
+    let mut snapshot = snapshot(state, caller, uri, headers).await;
+    let mut address = uri.path_and_query().map_or("/", |address| address.as_str()).to_owned();
+    let mut content = None;
+    let filter = Wanted::read(uri, snapshot.as_ref().map(|snapshot| &*snapshot.drops).unwrap_or_default());
+    let size = filter.size.clone().or_else(|| caller.size.clone());
+    if let Ok(known) = &snapshot {
+        match content::content(state, caller, uri, known, &filter).await {
+            Ok(html) => content = html,
+            // Somebody else's order, or a page of a list that cannot begin there.
+            Err(DropError::NotFound(Missing::Path)) => address = Page::NotFound.to_string(),
+            Err(error) => snapshot = Err(error),
+        }
+    }
+    if address == Page::NotFound.to_string() {
+        content = Some(content::lost(state));
+    }
     let notice = origin::referring_path(headers).and_then(|_| notice(uri));
-    FirstPaint { address: address.into(), notice, snapshot }
+    FirstPaint { address, notice, snapshot, content, show: filter.show, wanted_size: filter.size, size }
 }
 
 async fn snapshot(state: &AppState, caller: &Caller, uri: &Uri, headers: &HeaderMap) -> Result<Snapshot, DropError> {
@@ -78,9 +98,8 @@ async fn snapshot(state: &AppState, caller: &Caller, uri: &Uri, headers: &Header
         None => None,
     };
     let (epoch, mut drops) = state.catalog.snapshot();
-    let mut list = None;
-    match (page, &visitor) {
-        (Page::Drop(id), _) => match drops.iter_mut().find(|drop| drop.id == id) {
+    match page {
+        Page::Drop(id) => match drops.iter_mut().find(|drop| drop.id == id) {
             // A drop's own page lists more purchasers than a card.
             Some(drop) => drop.latest_purchasers = state.catalog.purchasers(id).unwrap_or_default(),
             None => {
@@ -88,29 +107,14 @@ async fn snapshot(state: &AppState, caller: &Caller, uri: &Uri, headers: &Header
                 drops.sort_by_key(|drop| (drop.starts_at, drop.id));
             }
         },
-        (Page::PastDrops, _) => {
-            let before = before(uri, PastCursor::read)?;
-            list = Some(List::PastDrops(Catalog::past_drops(&state.pool, before).await?));
-        }
-        (Page::Purchases, Some(_)) => {
-            let before = before(uri, |id| id.parse().ok())?;
-            list = Some(List::Orders(accounts::orders(&state.pool, caller.require_identity()?, before).await?));
-        }
-        // Anything may ask for what does not exist, and needs no drops for it.
-        (Page::NotFound, _) => drops.clear(),
+        // Anything may ask for what does not exist, and needs no drops for it but the visitor's own.
+        Page::NotFound => drops.retain(|drop| {
+            let reservations = visitor.iter().flat_map(|visitor| &visitor.reservations);
+            reservations.into_iter().any(|held| held.drop_id == drop.id)
+        }),
         _ => {}
     }
-    Ok(Snapshot { now: state.clock.now().into(), epoch, origin: origin::origin(headers), drops, visitor, list })
-}
-
-/// The `before` of the query, where a page of a list begins.
-fn before<T>(uri: &Uri, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, DropError> {
-    let before = query(uri).remove("before");
-    before.map(|before| read(&before).ok_or(DropError::NotFound(Missing::Path))).transpose()
-}
-
-fn query(uri: &Uri) -> HashMap<String, String> {
-    Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
+    Ok(Snapshot { now: state.clock.now().into(), epoch, origin: origin::origin(headers), drops, visitor })
 }
 
 fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {

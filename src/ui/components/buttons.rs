@@ -5,24 +5,33 @@ use crate::{client::schedule::effect, client::store::Store};
 use leptos::{html, prelude::*};
 
 /// A button that is never `disabled`, as the focus would be lost: while it is off, or not yet armed, [`Actions`] ignores it. Only what
-/// is off looks like it.
+/// is off looks like it. `about`, such as `, Court 76`, is for those who hear its name without what is around it.
 ///
 /// [`Actions`]: crate::ui::actions::Actions
 pub fn submit_button(
     class: &'static str,
-    label: Box<dyn Fn() -> &'static str + Send + Sync>,
+    label: Box<dyn Fn() -> String + Send + Sync>,
+    about: String,
     is_off: Box<dyn Fn() -> bool>,
     armed: RwSignal<bool>,
 ) -> impl IntoView {
     let button = NodeRef::<html::Button>::new();
     let is_off_at_first = untrack(&is_off);
     let is_disabled_at_first = is_off_at_first || !armed.get_untracked();
+    let label = std::sync::Arc::new(label);
+    let name = {
+        let label = label.clone();
+        move || format!("{}{about}", label())
+    };
+    let name_at_first = untrack(&name);
     // Written by an effect, which takes a third of the code of attributes that are closures.
     effect(move || {
         let (is_off, is_armed) = (is_off(), armed.get());
         if let Some(button) = button.get_untracked() {
             set_if(&button, "data-off", is_off);
             set_if(&button, "aria-disabled", is_off || !is_armed);
+            // As with the others, this does not fail.
+            let _ = button.set_attribute("aria-label", &name());
         }
     });
     view! {
@@ -32,8 +41,9 @@ pub fn submit_button(
             class=class
             data-off=is_off_at_first.then_some("true")
             aria-disabled=is_disabled_at_first.then_some("true")
+            aria-label=name_at_first
         >
-            {live(Box::new(move || label().into()))}
+            {live(Box::new(move || label()))}
         </button>
     }
 }

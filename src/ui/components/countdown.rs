@@ -15,11 +15,7 @@ const RING_LENGTH: i64 = 1000;
 #[component]
 pub fn Countdown(reservation: Reservation) -> impl IntoView {
     let store = expect_context::<Store>();
-    let expires_at = *reservation.expires_at;
-    let lifetime_ms = milliseconds_until(expires_at, *reservation.created_at).max(1);
-    // At most the whole lifetime: the page's clock may be a little slow.
-    let left_ms = move || milliseconds_until(expires_at, store.clock.now()).min(lifetime_ms);
-    let seconds = Memo::new(move |_| text::whole_seconds(left_ms()));
+    let (seconds, lifetime_ms) = seconds_left(store, &reservation);
     let is_urgent = Memo::new(move |_| seconds.get() <= URGENT_SECONDS);
     // Changes once a second; the style sheet's transition makes the movement smooth.
     let offset = Memo::new(move |_| {
@@ -48,4 +44,23 @@ pub fn Countdown(reservation: Reservation) -> impl IntoView {
             </span>
         </div>
     }
+}
+
+/// `0:42` alone.
+pub fn time_left(store: Store, reservation: &Reservation) -> impl IntoView + use<> {
+    let (seconds, _) = seconds_left(store, reservation);
+    view! {
+        <span class="time" data-urgent=move || (seconds.get() <= URGENT_SECONDS).then_some("")>
+            {live(Box::new(move || text::countdown(seconds.get() * 1000)))}
+        </span>
+    }
+}
+
+/// How many seconds a pair is still held, and for how many milliseconds it was at first.
+fn seconds_left(store: Store, reservation: &Reservation) -> (Memo<i64>, i64) {
+    let expires_at = *reservation.expires_at;
+    let lifetime_ms = milliseconds_until(expires_at, *reservation.created_at).max(1);
+    // At most the whole lifetime: the page's clock may be a little slow.
+    let left_ms = move || milliseconds_until(expires_at, store.clock.now()).min(lifetime_ms);
+    (Memo::new(move |_| text::whole_seconds(left_ms())), lifetime_ms)
 }

@@ -2,23 +2,24 @@
 
 use super::{
     buttons::{acting_as, submit_button},
-    countdown::Countdown,
+    held::{about, held},
     icons::Check,
     live::live,
     purchasers::Purchasers,
     sign_in::SignInButton,
     size_choice::SizeChoice,
     stock_meter::StockMeter,
+    when::{Moment, When},
 };
 use crate::{
     client::clock::milliseconds_until,
     client::schedule::{effect, next_frame},
     client::store::Store,
-    domain::{Purchase, Reservation, SneakerDrop},
+    domain::{Purchase, SneakerDrop},
     text,
     ui::actions::{Actions, DropActions},
     ui::card_state::CardState,
-    ui::engagement::{focus, is_focus_lost, was_focused},
+    ui::engagement::{card_of, focus, is_focus_lost, was_focused},
     ui::router::Page,
 };
 use leptos::{
@@ -33,13 +34,16 @@ pub fn DropCard(
     /// Makes the drop's name the page's main heading instead of a link.
     #[prop(optional)]
     is_page: bool,
+    /// Whether it is what people see first.
+    #[prop(optional)]
+    is_first: bool,
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     let drop = RwSignal::from(drop);
     let id = drop.with_untracked(|drop| drop.id);
     let name = Memo::new(move |_| drop.with(|drop| drop.name.clone()));
     let image_url = Memo::new(move |_| drop.with(|drop| drop.image_url.clone()));
-    let limit_per_user = Memo::new(move |_| drop.with(|drop| drop.limit_per_user));
+    let longest = longest_word(&name.get_untracked());
     let actions = expect_context::<Actions>().of(id);
     let state = Memo::new(move |_| {
         let (reservation, purchases) = (store.reservation(id), store.purchases_of(id));
@@ -57,48 +61,73 @@ pub fn DropCard(
     });
     let card = Card { id, drop, state, actions };
     card.keep_focus();
+    let when = Memo::new(move |_| state.with(|state| drop.with(|drop| Moment::of(drop, state, store.clock.now()))));
 
     let name_id = format!("drop-{id}");
     let heading = if is_page {
-        Either::Left(view! { <h1 id=name_id.clone() tabindex="-1">
+        Either::Left(view! { <h1 id=name_id.clone() tabindex="-1" dir="auto" data-longest=longest>
             {live(Box::new(move || name.get()))}
         </h1> })
     } else {
         Either::Right(view! {
-            <h3 id=name_id.clone()>
+            <h3 id=name_id.clone() dir="auto" data-longest=longest>
                 <a href=Page::Drop(id).to_string()>{live(Box::new(move || name.get()))}</a>
             </h3>
         })
     };
+    let (loading, priority) = if is_first || is_page { ("eager", "high") } else { ("lazy", "auto") };
     view! {
         <article
             class="card"
             class:page=is_page
             aria-labelledby=name_id
+            data-drop=id
             tabindex="-1"
             data-state=move || state.with(state_name)
+            data-again=move || state.with(|state| matches!(state, CardState::Bought { may_reserve: true, .. })).then_some("")
             data-pulse=card.pulse()
         >
-            <div class="art">
+            // The name leads to the same place, so that keyboards and screen readers need not meet this.
+            <a class="art" data-tint=id % 8 href=(!is_page).then(|| Page::Drop(id).to_string()) tabindex="-1" aria-hidden="true">
+                <span class="initials">{live(Box::new(move || text::initials(&name.get())))}</span>
                 {move || {
                     image_url
                         .get()
                         .map(|url| {
-                            view! { <img src=url alt="" width="800" height="500" decoding="async" /> }
+                            view! {
+                                <img
+                                    src=url
+                                    alt=""
+                                    width="800"
+                                    height="500"
+                                    decoding="async"
+                                    loading=loading
+                                    fetchpriority=priority
+                                />
+                            }
                         })
                 }}
+            </a>
+            <div class="title">
+                {heading} <p class="price">{live(Box::new(move || text::price(price_cents.get())))}</p>
             </div>
-            <div class="label">
-                <div class="title">
-                    {heading}
-                    <p class="price">{live(Box::new(move || text::price(price_cents.get())))}</p>
-                </div>
-                <StockMeter drop />
-                <p class="facts">{move || limit_per_user.get().map(text::limit)}</p>
-                <Purchasers drop />
-                <div class="action">{card.action()}</div>
+            <div class="facts">
+                <StockMeter drop state />
+                {move || when.get().map(|when| view! { <When id name=name.get_untracked() when /> })}
             </div>
+            <div class="action">{card.action(name)}</div>
+            <Purchasers drop />
         </article>
+    }
+}
+
+/// Whether a name's longest word needs smaller letters, and how much: words break only when that does not help.
+fn longest_word(name: &str) -> Option<&'static str> {
+    match name.split(' ').map(|word| word.chars().count()).max().unwrap_or_default() {
+        0..=11 => None,
+        12..=16 => Some("long"),
+        17..=22 => Some("longer"),
+        _ => Some("longest"),
     }
 }
 
@@ -130,16 +159,21 @@ impl Card {
     /// body. If the drop has moved to another section, its new card does it.
     fn keep_focus(self) {
         effect(move || {
-            self.state.track();
+            self.actions.arm(match self.state.with(state_name) {
+                "all-reserved" => "open",
+                state => state,
+            });
             self.drop.track();
             if !was_focused(self.id) {
                 return;
             }
             next_frame(move || {
-                let card = document().query_selector(&format!("[aria-labelledby=drop-{}]", self.id)).ok().flatten();
-                if let Some(card) = card.filter(|_| is_focus_lost()) {
+                if let Some(card) = card_of(self.id).filter(|_| is_focus_lost()) {
                     // A size must be chosen first, if none is.
-                    let next = ".action input:invalid, .action button:not(:disabled), .action a";
+                    let next = match untrack(|| self.state.with(state_name)) {
+                        "held" | "bought" => ".own .primary, .own a",
+                        _ => ".offer input:invalid, .offer button",
+                    };
                     focus(Some(card.query_selector(next).ok().flatten().unwrap_or(card)));
                 }
             });
@@ -167,27 +201,26 @@ impl Card {
         }
     }
 
-    fn action(self) -> impl IntoView {
-        // Only what makes another form renders it anew: nothing moves, and choice and focus stay, when the drop opens and pairs
-        // go and come back.
-        let shown = Memo::new(move |_| match self.state.get() {
+    /// The offer, which keeps its room while what the visitor has of the drop stands in its place: nothing moves, and choice and
+    /// focus stay, when the drop opens and pairs go and come back.
+    fn action(self, name: Memo<String>) -> impl IntoView {
+        let own = Memo::new(move |_| match self.state.get() {
             state @ (CardState::Held(_) | CardState::Bought { .. }) => state,
             _ => CardState::Open,
         });
-        move || match shown.get() {
-            CardState::Held(reservation) => Either::Left(self.held(reservation)),
-            CardState::Bought { purchase, may_reserve } => {
-                if !may_reserve {
-                    self.actions.arm("bought");
-                }
-                Either::Right((Some(self.bought(purchase)), may_reserve.then(|| self.offer())))
-            }
-            _ => Either::Right((None, Some(self.offer()))),
+        let own = move || match own.get() {
+            CardState::Held(reservation) => Some(Either::Left(held(reservation, name.get_untracked()))),
+            CardState::Bought { purchase, .. } => Some(Either::Right(self.bought(purchase))),
+            _ => None,
+        };
+        view! {
+            {self.offer(name)}
+            <div class="own">{own}</div>
         }
     }
 
     /// The choice of a size, and under it what can be done with it.
-    fn offer(self) -> impl IntoView {
+    fn offer(self, name: Memo<String>) -> impl IntoView {
         let (actions, store) = (self.actions, expect_context::<Store>());
         let all_reserved = Memo::new(move |_| {
             let is_all_reserved = self.state.with(|state| *state == CardState::AllReserved);
@@ -196,24 +229,32 @@ impl Card {
         // The button stays the same when the last pair goes and comes back.
         let offered = Memo::new(move |_| {
             self.state.with(|state| match state {
-                CardState::AllReserved => "open",
+                CardState::AllReserved | CardState::Held(_) => "open",
+                CardState::Bought { may_reserve: false, .. } => "nothing",
                 state => state_name(state),
             })
         });
         let button = move || {
             let offered = offered.get();
-            let armed = actions.arm(offered);
             match offered {
-                "open" => EitherOf4::A(self.reserve_button("primary", text::RESERVE, armed)),
-                "bought" => EitherOf4::A(self.reserve_button("quiet", text::RESERVE_ANOTHER, armed)),
-                "signed-out" => EitherOf4::B(view! { <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE /> }),
+                "open" => EitherOf4::A(self.reserve_button("primary", text::RESERVE, name)),
+                "bought" => EitherOf4::A(self.reserve_button("secondary", text::RESERVE_ANOTHER, name)),
+                "signed-out" => EitherOf4::B(view! {
+                    <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE about=about(&name.get_untracked()) />
+                }),
                 "upcoming" => EitherOf4::C(view! { <OpensIn drop=self.drop /> }),
-                "ended" => EitherOf4::D(view! { <p class="status">{text::ENDED}</p> }),
-                _ => EitherOf4::D(view! { <p class="status">{text::SOLD_OUT}</p> }),
+                offered => {
+                    let status = match offered {
+                        "ended" => text::ENDED,
+                        "sold-out" => text::SOLD_OUT,
+                        _ => "",
+                    };
+                    EitherOf4::D(view! { <p class="status">{status}</p> })
+                }
             }
         };
         view! {
-            <form method="post" action=actions.reserve.path()>
+            <form class="offer" method="post" action=actions.reserve.path()>
                 {acting_as(store)}
                 <input type="hidden" name="drop_id" value=self.id />
                 <SizeChoice drop=self.drop actions all_reserved />
@@ -222,45 +263,11 @@ impl Card {
         }
     }
 
-    fn reserve_button(self, class: &'static str, label: &'static str, armed: RwSignal<bool>) -> impl IntoView {
+    fn reserve_button(self, class: &'static str, label: &'static str, name: Memo<String>) -> impl IntoView {
         let pending = self.actions.reserve.pending;
         let is_off = Box::new(move || pending.get() || self.state.with(|state| *state == CardState::AllReserved));
-        let label = Box::new(move || if pending.get() { text::RESERVING } else { label });
-        submit_button(class, label, is_off, armed)
-    }
-
-    fn held(self, reservation: Reservation) -> impl IntoView {
-        let actions = self.actions;
-        let armed = actions.arm("held");
-        let size = self.drop.with_untracked(SneakerDrop::has_size_choice).then(|| reservation.size.clone());
-        let id = reservation.id;
-        let store = expect_context::<Store>();
-        let is_off = move || actions.purchase.pending.get() || actions.release.pending.get();
-        let purchase_label = Box::new(move || match actions.purchase.pending.get() {
-            true => text::COMPLETING,
-            false => text::COMPLETE_PURCHASE,
-        });
-        view! {
-            <div class="held-pair">
-                <Countdown reservation />
-                <p class="pair">
-                    {size.map(|size| view! { <strong>{size}</strong> })}
-                    <span>{text::RESERVED_FOR_YOU}</span>
-                </p>
-            </div>
-            <form method="post" action=actions.purchase.path()>
-                {acting_as(store)}
-                <input type="hidden" name="drop_id" value=self.id />
-                <input type="hidden" name="reservation_id" value=id />
-                {submit_button("primary", purchase_label, Box::new(is_off), armed)}
-            </form>
-            <form method="post" action=actions.release.path()>
-                {acting_as(store)}
-                <input type="hidden" name="drop_id" value=self.id />
-                <input type="hidden" name="reservation_id" value=id />
-                {submit_button("quiet", Box::new(|| text::GIVE_IT_BACK), Box::new(is_off), armed)}
-            </form>
-        }
+        let label = Box::new(move || if pending.get() { text::RESERVING } else { label }.into());
+        submit_button(class, label, about(&name.get_untracked()), is_off, self.actions.armed)
     }
 
     fn bought(self, purchase: Purchase) -> impl IntoView {
@@ -269,9 +276,9 @@ impl Card {
             <p class="status yours">
                 <Check />
                 <span>{text::purchased(&purchase)}</span>
-                {size.map(|size| view! { <strong>{size}</strong> })}
+                {size.map(|size| view! { <strong dir="auto">{size}</strong> })}
             </p>
-            <a href=Page::Purchases.to_string() class="secondary">
+            <a href=Page::Order(purchase.id).to_string() class="secondary">
                 {text::VIEW_PURCHASE}
             </a>
         }

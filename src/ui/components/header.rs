@@ -53,7 +53,8 @@ fn VisitorBadge() -> impl IntoView {
                 {acting_as(store)}
                 {submit_button(
                     "quiet",
-                    Box::new(|| text::SIGN_OUT),
+                    Box::new(|| text::SIGN_OUT.into()),
+                    String::new(),
                     Box::new(move || sign_out.pending.get()),
                     armed(!store.clock.is_started()),
                 )}
@@ -69,7 +70,7 @@ fn ConnectionIndicator() -> impl IntoView {
     let store = expect_context::<Store>();
     let state = move || match store.connection.get() {
         ConnectionStatus::Initial => ("still", ""),
-        ConnectionStatus::Live => ("live", text::LIVE),
+        ConnectionStatus::Live => ("live", text::CONNECTED),
         ConnectionStatus::Reconnecting => ("reconnecting", text::RECONNECTING),
         ConnectionStatus::Offline => ("offline", text::OFFLINE),
         ConnectionStatus::Outdated => ("offline", text::OUT_OF_DATE),

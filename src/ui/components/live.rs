@@ -10,11 +10,14 @@ use leptos::{html, prelude::*};
 pub fn live(text: Box<dyn Fn() -> String + Send + Sync>) -> impl IntoView {
     let element = NodeRef::<html::Span>::new();
     let first = untrack(&text);
-    let mut shown = first.clone();
+    let mut shown = None;
     effect(move || {
-        let text = text();
+        let text = Some(text());
         if let Some(element) = element.get_untracked().filter(|_| shown != text) {
-            element.set_text_content(Some(&text));
+            // At first it may be there already, or this may stand in the place of something that is gone.
+            if shown.is_some() || element.text_content() != text {
+                element.set_text_content(text.as_deref());
+            }
             shown = text;
         }
     });

@@ -15,17 +15,16 @@ pub fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
         drop.with(|drop| drop.latest_purchasers.iter().take(LATEST_PURCHASERS).cloned().collect::<Vec<_>>())
     });
     view! {
-        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS>
+        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS data-none=text::NONE_SOLD>
             {purchaser_rows(newest)}
         </ul>
     }
 }
 
 pub fn purchaser_rows(purchasers: Memo<Vec<Purchaser>>) -> impl IntoView {
-    view! {
-        <For each=move || purchasers.get() key=|purchaser| purchaser.purchase_id let(purchaser)>
-            <PurchaserRow purchaser />
-        </For>
+    move || {
+        let rows = purchasers.get().into_iter();
+        rows.map(|purchaser| view! { <PurchaserRow purchaser /> }).collect_view()
     }
 }
 

@@ -13,9 +13,12 @@ pub fn SignInButton(
     /// `primary` or `secondary`: how much it stands out.
     class: &'static str,
     label: &'static str,
+    /// See [`submit_button`].
+    #[prop(optional)]
+    about: String,
 ) -> impl IntoView {
     view! {
-        <button type="button" class=class popovertarget=DIALOG_ID>
+        <button type="button" class=class popovertarget=DIALOG_ID aria-label=format!("{label}{about}")>
             {label}
         </button>
     }
@@ -61,7 +64,8 @@ fn SignInForm() -> impl IntoView {
                         </p>
                         {submit_button(
                             "primary",
-                            Box::new(|| text::ENTER),
+                            Box::new(|| text::ENTER.into()),
+                            String::new(),
                             Box::new(move || sign_in.pending.get()),
                             RwSignal::new(true),
                         )}

@@ -2,9 +2,16 @@
 
 use super::live::live;
 use crate::{client::schedule::effect, domain::SneakerDrop, text, ui::actions::DropActions};
-use leptos::{either::Either, html, prelude::*};
+use leptos::{html, prelude::*};
 
-/// One radio button for each size, with its stock; only the label if there is a single size.
+/// How many sizes are shown at once.
+const SHOWN: usize = 8;
+
+/// Longer labels, in bytes, have wider buttons.
+const LONG_LABEL: usize = 8;
+
+/// One radio button for each size, with its stock; only the label if there is a single size. Of many sizes those nearest to the
+/// visitor's are shown and the others unfold.
 #[component]
 pub fn SizeChoice(
     drop: RwSignal<SneakerDrop>,
@@ -14,27 +21,52 @@ pub fn SizeChoice(
 ) -> impl IntoView {
     let labels =
         Memo::new(move |_| drop.with(|drop| drop.sizes.iter().map(|size| size.label.clone()).collect::<Vec<_>>()));
-    move || match &labels.get()[..] {
-        [only] => {
-            let only = only.clone();
-            Either::Left(
-                view! { <p class="one-size">{live(Box::new(move || all_reserved.get().unwrap_or(only.clone())))}</p> },
-            )
-        }
-        labels => {
-            let heading = move || {
-                let gone = || actions.gone.get().map_or(text::SIZE.into(), |label| text::size_gone(&label));
-                all_reserved.get().unwrap_or_else(gone)
-            };
-            Either::Right(view! {
-                <fieldset class="sizes">
-                    <legend data-gone=move || actions.gone.with(Option::is_some).then_some("") aria-live="polite">
-                        {live(Box::new(heading))}
-                    </legend>
-                    {labels.iter().map(|label| view! { <SizeOption drop actions label=label.clone() /> }).collect_view()}
-                </fieldset>
-            })
-        }
+    let limit = Memo::new(move |_| drop.with(|drop| drop.limit_per_user));
+    let heading = move || {
+        let size = || match &labels.get()[..] {
+            [only] => only.clone(),
+            _ => text::SIZE.into(),
+        };
+        let gone = || actions.gone.get().map_or_else(size, |label| text::size_gone(&label));
+        all_reserved.get().unwrap_or_else(gone)
+    };
+    view! {
+        <fieldset class="sizes">
+            <legend data-gone=move || actions.gone.with(Option::is_some).then_some("") aria-live="polite">
+                {live(Box::new(heading))}
+                <span class="limit">{live(Box::new(move || limit.get().map(text::limit).unwrap_or_default()))}</span>
+            </legend>
+            {move || {
+                let mut near = labels.get();
+                let mine = untrack(|| actions.choice.get()).and_then(|mine| near.iter().position(|label| *label == mine));
+                let count = near.len();
+                let is_wide = near.iter().any(|label| label.len() > LONG_LABEL).then_some("");
+                let first = mine.unwrap_or_default().saturating_sub(SHOWN / 2).min(count.saturating_sub(SHOWN));
+                let mut far = near.split_off(first);
+                std::mem::swap(&mut near, &mut far);
+                far.extend(near.split_off(SHOWN.min(near.len())));
+                let options = move |labels: Vec<String>| {
+                    labels.into_iter().map(|label| view! { <SizeOption drop actions label /> }).collect_view()
+                };
+                // A drop without sizes has nothing to choose.
+                (count > 1)
+                    .then(|| {
+                        let more = (!far.is_empty())
+                            .then(|| {
+                                view! {
+                                    <details>
+                                        <summary>{text::all_sizes(count)}</summary>
+                                        <div class="options" data-wide=is_wide>{options(far)}</div>
+                                    </details>
+                                }
+                            });
+                        view! {
+                            <div class="options" data-wide=is_wide>{options(near)}</div>
+                            {more}
+                        }
+                    })
+            }}
+        </fieldset>
     }
 }
 
@@ -53,9 +85,17 @@ fn SizeOption(drop: RwSignal<SneakerDrop>, actions: DropActions, label: String) 
     let is_sold_out = move || available.get() == 0;
     let input = NodeRef::<html::Input>::new();
     let (own, spoken) = (label.clone(), label.clone());
+    let is_chosen_at_first = actions.choice.with_untracked(|choice| choice.as_ref() == Some(&own));
     effect(move || {
         let is_chosen = actions.choice.with(|choice| choice.as_ref() == Some(&own));
-        input.get_untracked().iter().for_each(|input| input.set_checked(is_chosen));
+        if let Some(input) = input.get_untracked() {
+            input.set_checked(is_chosen);
+            // What is chosen is not folded away.
+            if let Some(folded) = input.closest("details").ok().flatten().filter(|_| is_chosen) {
+                // This does not fail for a name like this.
+                let _ = folded.set_attribute("open", "");
+            }
+        }
     });
     view! {
         <label class="size" data-gone=move || is_sold_out().then_some("")>
@@ -66,10 +106,11 @@ fn SizeOption(drop: RwSignal<SneakerDrop>, actions: DropActions, label: String) 
                 required
                 value=label.clone()
                 disabled=is_sold_out
+                checked=is_chosen_at_first
                 aria-label=move || text::size_and_stock(&spoken, available.get())
             />
-            <span aria-hidden="true">{label}</span>
-            <small aria-hidden="true">{live(Box::new(move || available.get().to_string()))}</small>
+            <span aria-hidden="true" dir="auto">{label}</span>
+            <small aria-hidden="true">{live(Box::new(move || text::left(available.get())))}</small>
         </label>
     }
 }

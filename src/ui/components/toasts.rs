@@ -46,12 +46,14 @@ const PLACES: [&str; 4] = ["bottom", "top", "upper", "lower"];
 
 /// Moves the toasts to where they cover nothing that can be pressed, or at least nothing on a card.
 fn place(region: &Element) {
-    for pressable in [".action :is(button, a, label), header :is(a, button)", ".action :is(button, a)"] {
+    for pressable in
+        [".action :is(button, a, label), :is(header, .bar) :is(a, button)", ":is(.action, .bar) :is(button, a)"]
+    {
         let pressable = rects(document().query_selector_all(pressable).ok());
         for place in PLACES {
             // Setting an attribute of this name cannot fail.
             let _ = region.set_attribute("data-place", place);
-            let toasts = rects(region.query_selector_all(".toast").ok());
+            let toasts = rects(region.query_selector_all(".toast:not([data-kind=success])").ok());
             if !toasts.iter().any(|toast| pressable.iter().any(|pressable| is_overlapping(toast, pressable))) {
                 return;
             }

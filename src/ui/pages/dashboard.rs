@@ -8,19 +8,25 @@ use crate::{
     ui::actions::Actions,
     ui::card_state::Section,
     ui::components::{drop_card::DropCard, loaded::Loaded},
+    ui::filter::Filter,
     ui::router::Page,
 };
 use leptos::prelude::*;
 
 /// A drop moves between sections as time passes and its stock changes, but not while a card is under a pointer or the focus.
 #[component]
-pub fn Dashboard() -> impl IntoView {
+pub fn Dashboard(
+    filter: Filter,
+    /// The form that filters, which the server renders.
+    filters: Option<String>,
+) -> impl IntoView {
     view! {
         <Loaded>
             <h1 class="tagline" tabindex="-1">
                 {text::TAGLINE}
             </h1>
-            <DropSections />
+            <div class="loaded" inner_html=filters.unwrap_or_default()></div>
+            <DropSections filter />
             <p class="past">
                 <a href=Page::PastDrops.to_string() class="secondary">
                     {text::PAST_DROPS}
@@ -30,20 +36,27 @@ pub fn Dashboard() -> impl IntoView {
     }
 }
 
-/// Drops with the sections that they belong to, ordered by start.
+/// Drops with the sections that they belong to: those that the visitor holds, then the others ordered by start.
 type Layout = Vec<(i64, Section)>;
 
 #[component]
-fn DropSections() -> impl IntoView {
+fn DropSections(filter: Filter) -> impl IntoView {
     let store = expect_context::<Store>();
     let engagement = expect_context::<Actions>().engagement;
     let current = move || {
         let now = store.clock.now();
         let section = |drop: &SneakerDrop| {
             let is_held = store.reservation(drop.id).is_some_and(|reservation| reservation.is_held(now));
-            (drop.id, Section::at(now, drop, is_held))
+            let section = Section::at(now, drop, is_held);
+            let is_shown = is_held || filter.admits(drop, section);
+            is_shown.then_some((is_held, (drop.id, section)))
         };
-        store.drops().into_iter().map(|drop| drop.with(section)).collect::<Layout>()
+        let (mut held, mut others) = (vec![], vec![]);
+        for (is_held, drop) in store.drops().into_iter().filter_map(|drop| drop.with(section)) {
+            if is_held { &mut held } else { &mut others }.push(drop);
+        }
+        held.append(&mut others);
+        held
     };
     let shown = RwSignal::new(untrack(current));
     effect(move || {
@@ -57,8 +70,11 @@ fn DropSections() -> impl IntoView {
             });
         }
     });
+    // What is left out may be live.
+    let is_filtered = filter.is_set();
+    let empty = if is_filtered { text::NOTHING_MATCHES } else { text::NOTHING_LIVE };
     view! {
-        <DropSection shown title=text::LIVE_NOW section=Section::Live empty=text::NOTHING_LIVE />
+        <DropSection shown title=text::LIVE_NOW section=Section::Live empty is_filtered />
         <DropSection shown title=text::UPCOMING section=Section::Upcoming />
         <DropSection shown title=text::OVER section=Section::Over />
     }
@@ -69,11 +85,18 @@ fn DropSection(
     shown: RwSignal<Layout>,
     title: &'static str,
     section: Section,
-    #[prop(optional)] empty: Option<&'static str>,
+    /// Said when there is nothing in the section or, if it `is_filtered`, in none.
+    #[prop(optional)]
+    empty: Option<&'static str>,
+    #[prop(optional)] is_filtered: bool,
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     let ids = Memo::new(move |_| {
         shown.with(|shown| shown.iter().filter(|(_, of)| *of == section).map(|(id, _)| *id).collect::<Vec<_>>())
+    });
+    let first = shown.with_untracked(|shown| {
+        let first = shown.iter().min_by_key(|(_, section)| *section as u8);
+        first.map(|(id, _)| *id)
     });
     let heading_id = match section {
         Section::Live => "live-now",
@@ -81,15 +104,16 @@ fn DropSection(
         Section::Over => "over",
     };
     let is_empty = move || ids.with(Vec::is_empty);
+    let is_said = move || empty.is_some() && if is_filtered { shown.with(Vec::is_empty) } else { is_empty() };
     view! {
-        <section class="drops" aria-labelledby=heading_id hidden=move || is_empty() && empty.is_none()>
+        <section class="drops" aria-labelledby=heading_id hidden=move || is_empty() && !is_said()>
             <h2 id=heading_id>{title}</h2>
             <div class="grid">
                 <For each=move || ids.get() key=|id| *id let(id)>
-                    {store.get(id).map(|drop| view! { <DropCard drop /> })}
+                    {store.get(id).map(|drop| view! { <DropCard drop is_first=Some(id) == first /> })}
                 </For>
             </div>
-            {move || empty.filter(|_| is_empty()).map(|empty| view! { <p class="empty">{empty}</p> })}
+            {move || empty.filter(|_| is_said()).map(|empty| view! { <p class="empty">{empty}</p> })}
         </section>
     }
 }

@@ -48,6 +48,12 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     });
     view! {
         <DropCard drop is_page=true />
+        <p class="share">
+            // By the document's own script.
+            <button type="button" class="secondary" data-share=text::LINK_COPIED>
+                {text::SHARE}
+            </button>
+        </p>
         <section class="purchaser-list" aria-labelledby="purchasers">
             <h2 id="purchasers">{text::RECENT_PURCHASERS}</h2>
             <ol>

@@ -1,7 +1,7 @@
-//! One file for each page.
+//! The pages that live: one file for each. What changes only with its document is rendered by the server alone, see
+//! [`server_page`].
 
 pub mod dashboard;
 pub mod drop;
 pub mod not_found;
-pub mod past_drops;
-pub mod purchases;
+pub mod server_page;
