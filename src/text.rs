@@ -61,7 +61,7 @@ pub const SIGN_OUT: &str = "Sign out";
 pub const LIVE_NOW: &str = "Live now";
 pub const NOTHING_LIVE: &str = "Nothing is live right now. The next drop opens by itself.";
 /// Instead of drops, if the filters leave none.
-pub const NOTHING_MATCHES: &str = "No drop matches. Choose another size, or show everything.";
+pub const NOTHING_MATCHES: &str = "No drop matches.";
 /// The dashboard's second section.
 pub const UPCOMING: &str = "Upcoming";
 /// The dashboard's third section.

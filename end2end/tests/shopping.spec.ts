@@ -517,6 +517,20 @@ test("giving back is over when the pair is gone otherwise, and concerns no later
   await expect(card(other, "Court 76").getByText("3 of 5 left")).toBeVisible();
 });
 
+test("giving one pair back goes on while another is bought", async ({ page, shop }) => {
+  for (const name of ["Court 76", "Volt Runner"]) await shop.createDrop({ name });
+  await open(page);
+  await signIn(page, "alice");
+  for (const name of ["Court 76", "Volt Runner"]) {
+    await card(page, name).getByRole("button", { name: "Reserve" }).click();
+    await expect(card(page, name).getByRole("timer")).toBeVisible();
+  }
+  await card(page, "Volt Runner").getByRole("button", { name: "Give it back" }).click();
+  await card(page, "Court 76").getByRole("button", { name: "Complete purchase" }).click();
+  await expect(card(page, "Court 76").getByText(/^Yours\./)).toBeVisible();
+  await expect(card(page, "Volt Runner").getByText("10 of 10 left")).toBeVisible();
+});
+
 test("a second click in the bar does not buy the pair that comes into its place", async ({ page, shop }) => {
   for (const name of ["Court 76", "Volt Runner"]) await shop.createDrop({ name });
   await open(page);

@@ -71,8 +71,10 @@ struct Memory {
     sent_for: Option<Reservation>,
     /// How often a moment without presses has begun.
     armings: u32,
-    /// The reservation that [`DropActions::is_giving_back`] is about.
-    given_back: Option<i64>,
+    /// The reservation that the visitor holds.
+    held: Option<i64>,
+    /// How often the visitor has given one back or kept it.
+    decisions: u32,
 }
 
 impl Actions {
@@ -319,16 +321,15 @@ impl DropActions {
 
     /// Gives the held pair back in a moment, or keeps it after all.
     fn give_back(self) {
-        let Some(reservation) = self.store.reservation(self.drop_id) else { return };
-        self.memory.update_value(|memory| memory.given_back = Some(reservation.id));
+        self.memory.update_value(|memory| memory.decisions += 1);
         self.disarm();
         let is_begun = !self.is_giving_back.get_untracked();
         self.is_giving_back.set(is_begun);
-        let armings = move || self.memory.with_value(|memory| memory.armings);
-        let begun = armings();
+        let decisions = move || self.memory.with_value(|memory| memory.decisions);
+        let decided = decisions();
         let give_back = move || {
-            // The visitor has not changed their mind since, nor has the pair.
-            if self.is_giving_back.get_untracked() && armings() == begun {
+            // The pair is still held, and the visitor has not changed their mind.
+            if self.is_giving_back.get_untracked() && decisions() == decided {
                 self.send_release();
             }
         };
@@ -419,7 +420,9 @@ impl DropActions {
         let Self { reserve, purchase, release, store, .. } = self;
         let (held, purchases) = (store.reservation(self.drop_id), store.purchases_of(self.drop_id));
         // Bought, given back or over otherwise, perhaps somebody else's by now.
-        if held.as_ref().map(|held| held.id) != self.memory.with_value(|memory| memory.given_back) {
+        let id = held.as_ref().map(|held| held.id);
+        if self.memory.with_value(|memory| memory.held != id) {
+            self.memory.update_value(|memory| memory.held = id);
             self.is_giving_back.maybe_update(std::mem::take);
         }
         let user_id = store.user.with(|user| user.as_ref().map(|user| user.id));
