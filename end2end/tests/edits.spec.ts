@@ -25,7 +25,7 @@ test("what an operator edits changes on open pages, and what was deleted goes", 
   await signIn(page, "alice");
   await card(page, "Volt & <Runner>").getByRole("radio", { name: "US 14, 3 left" }).check();
   await card(page, "Volt & <Runner>").getByRole("button", { name: "Reserve" }).click();
-  await expect(card(page, "Volt & <Runner>").getByText("US 14")).toBeVisible();
+  await expect(card(page, "Volt & <Runner>").locator(".pair")).toHaveText("US 14");
   await card(page, "Volt & <Runner>").getByRole("button", { name: "Give it back" }).click();
   await expect(card(page, "Volt & <Runner>").getByRole("radio", { name: "US 14, 3 left" })).toBeVisible();
 
