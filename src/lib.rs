@@ -31,7 +31,7 @@ pub mod ui;
 /// Starts the page. Called by the script in its head once the module is loaded.
 ///
 /// `is_intact`: whether the document is as it was served. Then it is hydrated; otherwise it would be bound to the wrong elements,
-/// and is rendered anew. After a panic the module is dead, and `on_panic` is called.
+/// and is rendered anew. After a panic the module is dead, and `on_panic` is called with its message.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn start(is_intact: bool, on_panic: js_sys::Function) {
@@ -43,9 +43,8 @@ pub fn start(is_intact: bool, on_panic: js_sys::Function) {
     }
     ON_PANIC.with(|known| known.set(on_panic)).expect("a module is started once");
     std::panic::set_hook(Box::new(|panic| {
-        // Without it the console shows only "unreachable".
-        console_error_panic_hook::hook(panic);
-        ON_PANIC.with(|on_panic| on_panic.get().map(|on_panic| on_panic.call0(&JsValue::NULL)));
+        let panic = panic.to_string().into();
+        ON_PANIC.with(|on_panic| on_panic.get().map(|on_panic| on_panic.call1(&JsValue::NULL, &panic)));
     }));
     let element = |id| document().get_element_by_id(id);
     let data = element(ui::app::FIRST_PAINT).and_then(|data| data.text_content());

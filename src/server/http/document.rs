@@ -62,9 +62,7 @@ fn load(package: &Package, nonce: Option<String>, shape: i32) -> impl IntoView +
     let load = format!("{load}({script:?}, {wasm:?}, {shape}, {ROOT:?}, {HYDRATION_FAILURE:?}, {:?})", text::OFFLINE);
     view! {
         <link rel="stylesheet" href=style_sheet.clone() />
-        <link rel="modulepreload" href=script.clone() />
-        <link rel="preload" href=wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="" />
-        <script r#type="module" nonce=nonce inner_html=load />
+        <script r#type="module" data-page=script.clone() nonce=nonce inner_html=load />
     }
 }
 

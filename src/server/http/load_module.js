@@ -45,8 +45,11 @@
     };
     let next = stop;
     try {
+      // Both at once; a response that fails is reported by the second line.
+      const response = fetch(wasm);
+      response.catch(() => {});
       const page = await import(address);
-      await page.default({ module_or_path: wasm });
+      await page.default({ module_or_path: response });
       next = died;
       // What people have typed and chosen meanwhile.
       const { value, id } = root.querySelector("#username") ?? {};
@@ -58,7 +61,7 @@
           sessionStorage.setItem(`sneakdrop.size.${size.closest("article").getAttribute("aria-labelledby")}`, size.value);
         }
       } catch {}
-      page.start(isIntact(), () => over(died, "a panic"));
+      page.start(isIntact(), (panic) => over(died, panic));
       const typed = document.getElementById(id);
       if (typed && !typed.value) {
         typed.value = value;
@@ -72,6 +75,15 @@
       over(next, error);
     }
   };
+
+  // What the page shows comes first: the module would take the bandwidth from its styles, fonts and pictures. A tab in the
+  // background paints nothing.
+  if (!document.hidden) {
+    await new Promise((resolve) => {
+      new PerformanceObserver(resolve).observe({ type: "paint", buffered: true });
+      setTimeout(resolve, 1_000);
+    });
+  }
 
   // A module that panics on the way is dead; a second one renders the document anew.
   const isIntact = () => currentShape() === shape;

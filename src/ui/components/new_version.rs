@@ -43,7 +43,7 @@ pub fn NewVersion() -> impl IntoView {
 
 /// The address of the page's script, which has a hash in its name.
 fn build() -> Option<String> {
-    document().query_selector("link[rel=modulepreload]").ok()??.get_attribute("href")
+    document().query_selector("script[data-page]").ok()??.get_attribute("data-page")
 }
 
 /// The key in the session's storage of the build that has reloaded by itself. `load_module.js` uses it as well.
