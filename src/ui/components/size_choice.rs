@@ -37,14 +37,12 @@ pub fn SizeChoice(
                 <span class="limit">{live(Box::new(move || limit.get().map(text::limit).unwrap_or_default()))}</span>
             </legend>
             {move || {
-                let mut near = labels.get();
-                let mine = untrack(|| actions.choice.get()).and_then(|mine| near.iter().position(|label| *label == mine));
-                let count = near.len();
-                let is_wide = near.iter().any(|label| label.len() > LONG_LABEL).then_some("");
+                let mut far = labels.get();
+                let mine = untrack(|| actions.choice.get()).and_then(|mine| far.iter().position(|label| *label == mine));
+                let count = far.len();
+                let is_wide = far.iter().any(|label| label.len() > LONG_LABEL).then_some("");
                 let first = mine.unwrap_or_default().saturating_sub(SHOWN / 2).min(count.saturating_sub(SHOWN));
-                let mut far = near.split_off(first);
-                std::mem::swap(&mut near, &mut far);
-                far.extend(near.split_off(SHOWN.min(near.len())));
+                let near = far.drain(first..count.min(first + SHOWN)).collect();
                 let options = move |labels: Vec<String>| {
                     labels.into_iter().map(|label| view! { <SizeOption drop actions label /> }).collect_view()
                 };
