@@ -15,6 +15,7 @@ use crate::{
         state::AppState,
     },
 };
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -277,16 +278,39 @@ async fn query_visitor(
     Ok(Some(Visitor { user, reservations, purchases }))
 }
 
+/// A purchase of a user, and what was bought.
+struct OrderRow {
+    id: i64,
+    drop_id: i64,
+    user_id: i64,
+    reservation_id: i64,
+    label: String,
+    price_cents: i32,
+    created_at: DateTime<Utc>,
+    name: String,
+    image_url: Option<String>,
+}
+
+impl From<OrderRow> for Order {
+    fn from(row: OrderRow) -> Self {
+        let OrderRow { id, drop_id, user_id, reservation_id, label: size, price_cents, created_at, name, image_url } =
+            row;
+        let created_at = created_at.into();
+        let purchase = Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at };
+        Self { purchase, drop_name: name, image_url }
+    }
+}
+
 /// One page of a user's orders: those before a purchase, or the newest.
 pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> Result<Orders, DropError> {
-    let user_id = user.id;
     // `+ 0` rules out the index by id, which the planner would search through everybody's purchases.
-    let rows = sqlx::query!(
-        "select p.id, p.drop_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
+    let rows = sqlx::query_as!(
+        OrderRow,
+        "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
          from users u join purchases p on p.user_id = u.id
          join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
          where u.id = $1 and u.public_id = $4 and p.id < $2 order by p.id + 0 desc limit $3",
-        user_id,
+        user.id,
         before.unwrap_or(i64::MAX),
         LISTED_ON_A_PAGE as i64 + 1,
         user.public_id
@@ -297,26 +321,14 @@ pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> 
     let has_older = rows.len() > LISTED_ON_A_PAGE;
     rows.truncate(LISTED_ON_A_PAGE);
     let older = rows.last().filter(|_| has_older).map(|row| format!("before={}", row.id));
-    let orders = rows.into_iter().map(|row| Order {
-        purchase: Purchase {
-            id: row.id,
-            drop_id: row.drop_id,
-            user_id,
-            reservation_id: row.reservation_id,
-            size: row.label,
-            price_cents: row.price_cents,
-            created_at: row.created_at.into(),
-        },
-        drop_name: row.name,
-        image_url: row.image_url,
-    });
-    Ok(Orders { orders: orders.collect(), older })
+    Ok(Orders { orders: rows.into_iter().map(Order::from).collect(), older })
 }
 
 /// One of a user's orders, if it is theirs.
 pub(crate) async fn order(pool: &Pool, user: Identity, purchase_id: i64) -> Result<Option<Order>, DropError> {
-    let row = sqlx::query!(
-        "select p.drop_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
+    let row = sqlx::query_as!(
+        OrderRow,
+        "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
          from purchases p join users u on u.id = p.user_id
          join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
          where p.id = $1 and u.id = $2 and u.public_id = $3",
@@ -327,17 +339,5 @@ pub(crate) async fn order(pool: &Pool, user: Identity, purchase_id: i64) -> Resu
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
     let row = with_timeout(row.fetch_optional(&mut *connection)).await?;
     connection.put_back();
-    Ok(row.map(|row| Order {
-        purchase: Purchase {
-            id: purchase_id,
-            drop_id: row.drop_id,
-            user_id: user.id,
-            reservation_id: row.reservation_id,
-            size: row.label,
-            price_cents: row.price_cents,
-            created_at: row.created_at.into(),
-        },
-        drop_name: row.name,
-        image_url: row.image_url,
-    }))
+    Ok(row.map(Order::from))
 }
