@@ -23,7 +23,7 @@ for (const javaScriptEnabled of [true, false]) {
       await page.goto("/");
       await page.getByRole("link", { name: "Past drops" }).click();
       const entries = page.getByRole("main").getByRole("listitem");
-      for (const [first, last] of [["Past 45", "Past 26"], ["Past 25", "Past 6"], ["Past 5", "Past 1"]]) {
+      for (const [first, last] of [["Past 45", "Past 26"], ["Past 25", "Past 6"], ["Past 5", "Past 1"]] as const) {
         await expect(entries.first()).toContainText(first);
         await expect(entries.last()).toContainText(last);
         if (last !== "Past 1") await page.getByRole("link", { name: "Older" }).click();
