@@ -328,6 +328,13 @@ fn lifetime_seconds(reservation: &Reservation) -> i64 {
     whole_seconds(lifetime.num_milliseconds() - 500)
 }
 
+/// To a caller of the REST API that is not the shop's own service.
+pub const ADMIN_TOKEN_NEEDED: &str = "This call needs the admin token, as Authorization: Bearer.";
+/// To a Socket.IO client that asks for more than there is.
+pub const NO_SUCH_NAMESPACE: &str = "There is only the namespace /.";
+/// To a client of the second replaced system.
+pub const PURCHASE_DONE: &str = "Purchase completed.";
+
 /// What happened and what to do next.
 impl fmt::Display for DropError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

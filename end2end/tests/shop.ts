@@ -25,6 +25,7 @@ export interface NewDrop {
 export class Shop {
   private process?: ChildProcess;
   private port = 0;
+  private settings: Record<string, string> = {};
 
   private constructor(
     private readonly database: string,
@@ -60,6 +61,7 @@ export class Shop {
         RESERVATION_TTL_SECONDS: String(this.ttlSeconds),
         ADMIN_TOKEN,
         SESSION_KEY: "end-to-end-session-key-of-32-characters",
+        ...this.settings,
       },
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -84,6 +86,20 @@ export class Shop {
       process.kill("SIGKILL");
       await exited;
     }
+  }
+
+  /** Stops the server in order, and returns its exit code. */
+  async stop(): Promise<number | null> {
+    const exited = once(this.process!, "exit");
+    this.process!.kill("SIGTERM");
+    return (await exited)[0] as number | null;
+  }
+
+  /** Starts the server anew with further settings. */
+  async configure(settings: Record<string, string>): Promise<void> {
+    await this.kill();
+    this.settings = settings;
+    await this.start();
   }
 
   async close(): Promise<void> {

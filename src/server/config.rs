@@ -1,6 +1,9 @@
 //! Environment -> [`Config`]. A bad value stops the start with one line that names the variable.
 
-use super::inventory::Strategy;
+use super::{
+    auth::origin::{Origin, Origins},
+    inventory::Strategy,
+};
 use sqlx::postgres::PgConnectOptions;
 use std::{env, fmt, net::SocketAddr, path::Path, str::FromStr, time::Duration};
 
@@ -18,6 +21,11 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Signs sessions, together with the database's own secret. Nodes that share both accept each other's visitors.
     pub session_key: Vec<u8>,
+    pub origins: Origins,
+    /// Whether clients may connect by Socket.IO.
+    pub has_socket_io: bool,
+    /// In whose shape `GET /api/drops` lists the drops.
+    pub dialect: Dialect,
     /// Insert sample users and drops when there are no drops.
     pub seed: bool,
     pub strategy: Strategy,
@@ -59,10 +67,29 @@ impl Config {
                     key
                 }
             },
+            origins: Origins {
+                public: variable("PUBLIC_ORIGIN")?.map(|value| origin("PUBLIC_ORIGIN", &value)).transpose()?,
+                foreign: match variable("CORS_ORIGIN")? {
+                    Some(list) => {
+                        list.split(',').map(|value| origin("CORS_ORIGIN", value.trim())).collect::<Result<_, _>>()?
+                    }
+                    None => vec![],
+                },
+            },
+            has_socket_io: one_of("SOCKET_IO", [("on", true), ("off", false)])?,
+            dialect: one_of("API_DIALECT", [("1", Dialect::One), ("2", Dialect::Two)])?,
             seed,
             strategy,
         })
     }
+}
+
+/// Two systems whose clients call this one, and which had different answers at the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Also ours.
+    One,
+    Two,
 }
 
 /// Names the settings that are not set and have no default but what `script/server` brings.
@@ -206,6 +233,21 @@ fn in_range(name: &str, default: u64, least: u64, most: u64) -> Result<u64, Conf
     } else {
         Err(ConfigError(format!("{name}={value} is not {expected}")))
     }
+}
+
+/// The value by its name; the first is the default.
+fn one_of<T, const N: usize>(name: &str, choices: [(&str, T); N]) -> Result<T, ConfigError> {
+    let names = choices.each_ref().map(|(name, _)| *name).join(" nor ");
+    let value = variable(name)?;
+    let mut choices = choices.into_iter();
+    let chosen = choices.find(|(name, _)| value.as_deref().is_none_or(|value| value == *name));
+    let value = value.unwrap_or_default();
+    chosen.map(|(_, chosen)| chosen).ok_or_else(|| ConfigError(format!("{name}={value} is neither {names}")))
+}
+
+fn origin(name: &str, value: &str) -> Result<Origin, ConfigError> {
+    let expected = "an origin such as https://shop.example, without a path";
+    value.parse().map_err(|()| ConfigError(format!("{name}: {value} is not {expected}")))
 }
 
 /// Refuses secrets that could be guessed.

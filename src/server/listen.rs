@@ -4,7 +4,11 @@
 
 use super::state::AppState;
 use crate::domain::error::DropError;
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
 use futures_util::FutureExt;
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -68,7 +72,7 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
-fn max_connections() -> usize {
+pub(super) fn max_connections() -> usize {
     let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(1_024);
     let connections = usize::try_from(descriptors).unwrap_or(usize::MAX).saturating_sub(KEPT_DESCRIPTORS);
     connections.clamp(1, Semaphore::MAX_PERMITS)
@@ -89,7 +93,15 @@ async fn serve(stream: TcpStream, place: OwnedSemaphorePermit, router: Router, s
             let answering = phase.begin_answer();
             // Each connection has a router of its own, which is always ready.
             let answer = router.clone().call(request.map(|body| Body::new(TimeoutBody::new(BODY_TIMEOUT, body))));
-            answer.map(|answer| answer.map(|answer| answer.map(|body| AnswerBody { body, _answering: answering })))
+            let phase = phase.clone();
+            answer.map(move |answer| {
+                answer.map(|answer| {
+                    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                        phase.end();
+                    }
+                    answer.map(|body| AnswerBody { body, _answering: answering })
+                })
+            })
         }
     });
     let mut http = http1::Builder::new();
@@ -139,6 +151,8 @@ enum State {
     Header { until: Instant },
     /// For the server. A body has a time limit of its own.
     Answering,
+    /// For messages of another protocol, which has its own limits.
+    Upgraded,
 }
 
 impl Phase {
@@ -155,6 +169,11 @@ impl Phase {
         matches!(*self.lock(), State::Answering)
     }
 
+    /// There are no more requests.
+    fn end(&self) {
+        *self.lock() = State::Upgraded;
+    }
+
     /// The first bytes of a request begin the time that its header may take.
     fn note_read(&self) {
         let mut state = self.lock();
@@ -166,7 +185,7 @@ impl Phase {
     fn read_deadline(&self) -> Option<Instant> {
         match *self.lock() {
             State::Resting { until } | State::Header { until } => Some(until),
-            State::Answering => None,
+            State::Answering | State::Upgraded => None,
         }
     }
 
@@ -180,7 +199,10 @@ struct Answering(Phase);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        *self.0.lock() = State::Resting { until: Instant::now() + REST_TIMEOUT };
+        let mut state = self.0.lock();
+        if matches!(*state, State::Answering) {
+            *state = State::Resting { until: Instant::now() + REST_TIMEOUT };
+        }
     }
 }
 
@@ -335,3 +357,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// When the kernel begins to ask whether the other side is still there, and how often.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upgraded_connection_has_no_deadline_for_requests() {
+        let phase = Phase::new();
+        let answering = phase.begin_answer();
+        phase.end();
+        drop(answering);
+        phase.note_read();
+        assert_eq!(phase.read_deadline(), None);
+        assert!(!phase.is_answering());
+    }
+}

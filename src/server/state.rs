@@ -9,7 +9,7 @@ use super::{
     http::api::listing::ListingCache,
     inventory::Inventory,
     package::Package,
-    realtime::broadcast::Broadcast,
+    realtime::{broadcast::Broadcast, socket_io::SocketIo},
 };
 use leptos::config::{LeptosOptions, get_configuration};
 use std::{error::Error, ops::Deref, sync::Arc};
@@ -36,6 +36,7 @@ pub struct Shared {
     pub catalog: Arc<Catalog>,
     pub inventory: Inventory,
     pub broadcast: Arc<Broadcast>,
+    pub socket_io: Option<Arc<SocketIo>>,
     pub listing: ListingCache,
     /// Where the compiled page is.
     pub leptos: LeptosOptions,
@@ -60,6 +61,7 @@ impl AppState {
         let leptos = get_configuration(None)?.leptos_options;
         let package = Package::load(&leptos);
         let broadcast = Arc::new(Broadcast::new(package.build.clone()));
+        let socket_io = config.has_socket_io.then(|| Arc::new(SocketIo::new(catalog.clone(), clock.clone())));
         let inventory = Inventory::new(
             config.strategy,
             config.reservation_ttl,
@@ -82,6 +84,7 @@ impl AppState {
             catalog,
             inventory,
             broadcast,
+            socket_io,
             listing: ListingCache::default(),
             shutdown: CancellationToken::new(),
             tasks,

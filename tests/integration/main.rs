@@ -21,6 +21,7 @@ mod purchases;
 mod realtime_connections;
 mod realtime_events;
 mod releases;
+mod replaced_systems;
 mod request_parsing;
 mod reservations;
 mod restores;

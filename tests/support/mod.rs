@@ -21,7 +21,7 @@ mod subscriber;
 mod wait;
 
 pub(crate) use answer::{Answer, count_status, id_of, send};
-pub(crate) use api::{ADMIN_TOKEN, Api};
+pub(crate) use api::{ADMIN_TOKEN, Api, build_client};
 pub(crate) use browser::Browser;
 pub(crate) use concurrency::{Action, concurrently, join_calls, spawn_call, spawn_single_reserve};
 pub(crate) use drops::{end_every_drop, new_drop, set_sale_window};

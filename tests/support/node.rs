@@ -10,7 +10,8 @@ use super::{
     wait::until,
 };
 use sneakdrop::server::{
-    config::Config,
+    auth::origin::Origins,
+    config::{Config, Dialect},
     database::Pool,
     inventory::{PREPARED, Strategy},
     jobs, serve,
@@ -48,6 +49,9 @@ pub(crate) struct Settings {
     pub(crate) has_jobs: bool,
     /// How the node connects to the database, if not as the test does.
     pub(crate) database: Option<PgConnectOptions>,
+    pub(crate) origins: Origins,
+    pub(crate) has_socket_io: bool,
+    pub(crate) dialect: Dialect,
 }
 
 /// How many tests may have nodes at the same time. Three tests with two nodes of 20 connections each stay within
@@ -61,6 +65,9 @@ impl Default for Settings {
             expiry_interval: Duration::from_secs(5),
             has_jobs: true,
             database: None,
+            origins: Origins::default(),
+            has_socket_io: true,
+            dialect: Dialect::One,
         }
     }
 }
@@ -101,6 +108,9 @@ impl Node {
             expiry_interval: settings.expiry_interval,
             admin_token: Some(ADMIN_TOKEN.into()),
             session_key: SESSION_KEY.into(),
+            origins: settings.origins,
+            has_socket_io: settings.has_socket_io,
+            dialect: settings.dialect,
             seed: false,
             strategy: Strategy::Batched,
         };

@@ -278,6 +278,19 @@ async fn query_visitor(
     Ok(Some(Visitor { user, reservations, purchases }))
 }
 
+/// Who made a reservation.
+pub(crate) async fn holder_of(pool: &Pool, reservation_id: i64) -> Result<Option<Identity>, DropError> {
+    let holder = sqlx::query_as!(
+        Identity,
+        "select u.id, u.public_id from reservations r join users u on u.id = r.user_id where r.id = $1",
+        reservation_id
+    );
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let holder = with_timeout(holder.fetch_optional(&mut *connection)).await?;
+    connection.put_back();
+    Ok(holder)
+}
+
 /// A purchase of a user, and what was bought.
 struct OrderRow {
     id: i64,

@@ -1,9 +1,6 @@
 //! The caller of a request.
 
-use super::{
-    origin::is_https,
-    session::{Session, day_of, token, verify},
-};
+use super::session::{Session, day_of, token, verify};
 use crate::{
     domain::{ONE_SIZE, error::DropError},
     server::{identity::Identity, state::AppState},
@@ -31,12 +28,15 @@ pub(crate) struct Caller {
     has_bearer: bool,
     /// Whether the request came over HTTPS, which decides the names and flags of cookies.
     is_https: bool,
+    /// Whether cookies must be marked as travelling from pages of other sites.
+    is_cross_site: bool,
 }
 
 impl Caller {
     /// Reads the caller from a request's headers. With a bad signature nobody is signed in, which is no error.
     pub(crate) fn from_headers(state: &AppState, headers: &HeaderMap) -> Self {
-        let is_https = is_https(headers);
+        let is_https = state.config.origins.is_https(headers);
+        let is_cross_site = is_https && state.config.origins.are_cross_site();
         let key = &state.session_key;
         if let Some(bearer) = bearer(headers) {
             let session = verify(key, bearer);
@@ -47,6 +47,7 @@ impl Caller {
                 size: None,
                 has_bearer: true,
                 is_https,
+                is_cross_site,
             };
         }
         let tokens = |name| cookie(headers, &cookie_name(name, is_https)).unwrap_or_default();
@@ -58,6 +59,7 @@ impl Caller {
             size: size.filter(|size| !size.is_empty()),
             has_bearer: false,
             is_https,
+            is_cross_site,
         }
     }
 
@@ -119,8 +121,8 @@ impl Caller {
 
     fn set_cookie(&self, name: &str, value: &str) -> HeaderValue {
         let max_age = if value.is_empty() { 0 } else { COOKIE_MAX_AGE_SECONDS };
-        let mut cookie =
-            format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax", cookie_name(name, self.is_https));
+        let (name, same_site) = (cookie_name(name, self.is_https), if self.is_cross_site { "None" } else { "Lax" });
+        let mut cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite={same_site}");
         if self.is_https {
             cookie.push_str("; Secure");
         }

@@ -2,6 +2,6 @@
 
 pub(crate) mod accounts;
 pub(crate) mod caller;
-pub(crate) mod origin;
+pub mod origin;
 pub mod session;
 mod username;

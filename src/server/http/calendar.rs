@@ -1,12 +1,7 @@
 //! `/drops/{id}.ics`: the start of a drop for people's calendars (RFC 5545).
 
 use super::pages::page;
-use crate::{
-    domain::SneakerDrop,
-    server::{auth::origin, state::AppState},
-    text,
-    ui::router::Page,
-};
+use crate::{domain::SneakerDrop, server::state::AppState, text, ui::router::Page};
 use axum::{
     extract::{Request, State},
     http::header,
@@ -21,7 +16,7 @@ pub(crate) async fn drop_or_calendar(State(state): State<AppState>, request: Req
     let Some(drop) = id.and_then(|id| state.catalog.get(id)) else {
         return page(State(state), request).await;
     };
-    let calendar = calendar(&drop, &origin::origin(request.headers()), state.clock.now());
+    let calendar = calendar(&drop, &state.config.origins.of_this_site(request.headers()), state.clock.now());
     let headers = [
         (header::CONTENT_TYPE, "text/calendar; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"drop-{}.ics\"", drop.id)),

@@ -1,7 +1,7 @@
-//! `/healthz` and `/readyz`
+//! `/healthz`, `/readyz`, and `/health` as the second replaced system had it.
 
 use crate::{
-    domain::error::DropError,
+    domain::{Timestamp, error::DropError},
     server::{database::guard::PoolGuard, state::AppState},
 };
 use axum::{Json, extract::State};
@@ -12,6 +12,11 @@ use tokio::time::timeout;
 /// Answers as long as the process runs.
 pub(crate) async fn liveness() -> Json<serde_json::Value> {
     Json(json!({ "status": "ok" }))
+}
+
+/// As [`liveness`], with the time.
+pub(crate) async fn liveness_now(State(state): State<AppState>) -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok", "timestamp": Timestamp::from(state.clock.now()) }))
 }
 
 /// Whether this node can sell: its database answers and can be written to.

@@ -12,7 +12,7 @@ use crate::{
         error::{DropError, Missing},
     },
     server::{
-        auth::{accounts, caller::Caller, origin},
+        auth::{accounts, caller::Caller},
         state::AppState,
     },
     text,
@@ -83,7 +83,7 @@ async fn first_paint(state: &AppState, caller: &Caller, uri: &Uri, headers: &Hea
     if address == Page::NotFound.to_string() {
         content = Some(content::lost(state));
     }
-    let notice = origin::referring_path(headers).and_then(|_| notice(uri));
+    let notice = state.config.origins.referring_path(headers).and_then(|_| notice(uri));
     FirstPaint { address, notice, snapshot, content, show: filter.show, wanted_size: filter.size, size }
 }
 
@@ -114,7 +114,13 @@ async fn snapshot(state: &AppState, caller: &Caller, uri: &Uri, headers: &Header
         }),
         _ => {}
     }
-    Ok(Snapshot { now: state.clock.now().into(), epoch, origin: origin::origin(headers), drops, visitor })
+    Ok(Snapshot {
+        now: state.clock.now().into(),
+        epoch,
+        origin: state.config.origins.of_this_site(headers),
+        drops,
+        visitor,
+    })
 }
 
 fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {

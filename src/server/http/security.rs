@@ -1,8 +1,8 @@
 //! The middleware that every request passes: cross-site requests are refused, and browsers get their security headers.
 
-use crate::{domain::error::DropError, server::auth::origin};
+use crate::{domain::error::DropError, server::state::AppState};
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -10,10 +10,11 @@ use axum::{
 
 /// Refuses requests that change something and come from a page of another site; words the refusal of a method; adds the
 /// headers that every response has.
-pub(crate) async fn protect(request: Request, next: Next) -> Response {
+pub(crate) async fn protect(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let origins = &state.config.origins;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let is_https = origin::is_https(request.headers());
-    let mut response = if is_read || origin::may_act(request.headers()) {
+    let is_https = origins.is_https(request.headers());
+    let mut response = if is_read || origins.may_act(request.headers()) {
         next.run(request).await
     } else {
         DropError::ForeignOrigin.into_response()

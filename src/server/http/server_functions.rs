@@ -4,7 +4,7 @@ use super::{pages::SIGNED_IN, request_body::read_body};
 use crate::{
     domain::error::{DropError, Missing},
     rpc::SignIn,
-    server::{auth::origin, state::AppState},
+    server::state::AppState,
     ui::router::Page,
 };
 use axum::{
@@ -31,8 +31,8 @@ pub(crate) async fn call(State(state): State<AppState>, request: Request) -> Res
         Err(error) => return error.into_response(),
     };
     // Leptos redirects a plain form to the page that it came from, with an error in the query.
-    let origin = origin::origin(&parts.headers);
-    let page = origin::referring_path(&parts.headers).unwrap_or_else(|| Page::Dashboard.to_string());
+    let origin = state.config.origins.of_this_site(&parts.headers);
+    let page = state.config.origins.referring_path(&parts.headers).unwrap_or_else(|| Page::Dashboard.to_string());
     let query = if parts.uri.path() == SignIn::PATH { format!("?{SIGNED_IN}") } else { String::new() };
     let page = HeaderValue::try_from(format!("{origin}{page}{query}"));
     parts.headers.insert(header::REFERER, page.unwrap_or(HeaderValue::from_static("/")));

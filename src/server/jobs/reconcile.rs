@@ -15,7 +15,10 @@ pub(super) async fn run(state: AppState) {
             state.catalog.mark_verified(requested_at);
             match outdated {
                 Outdated::Users(ids) => ids.into_iter().for_each(|user_id| state.broadcast.resync_user(user_id)),
-                Outdated::Everybody => state.broadcast.resync_everybody(),
+                Outdated::Everybody => {
+                    state.broadcast.resync_everybody();
+                    state.socket_io.iter().for_each(|socket_io| socket_io.resync());
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From a committed change to every connection: one flush, encoded once.
 
-use super::{connection::Connection, encoded_events::EncodedEvents};
+use super::{connection::Connection, encoded_events::EncodedEvents, socket_io::SocketIo};
 use crate::{
     domain::event::{DropsSnapshot, ReservationChange, ServerEvent},
     server::{
@@ -153,15 +153,20 @@ pub(crate) async fn run(
     broadcast: Arc<Broadcast>,
     catalog: Arc<Catalog>,
     clock: Arc<DatabaseClock>,
+    socket_io: Option<Arc<SocketIo>>,
     shutdown: CancellationToken,
 ) {
     while shutdown.run_until_cancelled(catalog.changed()).await.is_some() {
         let next = Instant::now() + FLUSH_INTERVAL;
+        let generation = socket_io.as_ref().map(|socket_io| socket_io.generation());
         let events = catalog.flush(clock.now());
         if !events.is_empty() {
             // Before they are sent: a connection that subscribes too late for them must get a snapshot that has them.
             broadcast.flushes.fetch_add(1, Ordering::SeqCst);
             send(&broadcast, &EncodedEvents::of(&events)).await;
+            if let (Some(socket_io), Some(generation)) = (&socket_io, generation) {
+                socket_io.send(generation, events);
+            }
         }
         tokio::time::sleep_until(next).await;
     }

@@ -13,7 +13,7 @@ use crate::{
         event::{Heartbeat, ServerEvent, VisitorState},
     },
     server::{
-        auth::{accounts, caller::Caller, origin::may_act},
+        auth::{accounts, caller::Caller},
         identity::Identity,
         listen::LimitedStream,
         state::AppState,
@@ -50,7 +50,7 @@ use tungstenite::{
 };
 
 pub(crate) async fn upgrade(State(state): State<AppState>, caller: Caller, mut request: Request) -> Response {
-    if !may_act(request.headers()) {
+    if !state.config.origins.may_act(request.headers()) {
         return DropError::ForeignOrigin.into_response();
     }
     let websocket = HeaderValue::from_static("websocket");

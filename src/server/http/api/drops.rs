@@ -1,10 +1,13 @@
 //! `/api/drops`: the list, and creating one.
 
-use super::body::{Body, one_of, required};
+use super::{
+    acting_user::Admin,
+    body::{Body, one_of, required},
+};
 use crate::{
     domain::{SneakerDrop, error::DropError},
     server::{
-        auth::caller::Caller,
+        config::Dialect,
         inventory::{
             self, Created, Dollars, DropName, IdempotencyKey, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents,
             SaleTime, SaleWindow,
@@ -17,17 +20,22 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/drops", get(list_drops).post(create_drop)).route("/api/drops/create", post(create_drop))
+    Router::new().route("/api/drops", get(list_drops).post(create_drop))
 }
 
 async fn list_drops(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let (body, etag) = state.listing.get(&state.catalog, state.clock.now());
+    list(&state, &headers, state.config.dialect)
+}
+
+/// The list in the shape of one of the two systems.
+pub(super) fn list(state: &AppState, headers: &HeaderMap, dialect: Dialect) -> Response {
+    let (body, etag) = state.listing.get(dialect, &state.catalog, state.clock.now());
     let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_listed(known, &etag));
     let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if known {
@@ -46,7 +54,7 @@ fn is_listed(known: &HeaderValue, etag: &HeaderValue) -> bool {
 /// The second spellings are those of the systems that this one replaces.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CreateDropRequest {
+pub(super) struct CreateDropRequest {
     name: DropName,
     price_cents: Option<PriceCents>,
     #[serde(rename = "price_cents")]
@@ -128,19 +136,24 @@ struct CreateDropResponse {
 /// 201 for a new drop; 200 for the one that the same `Idempotency-Key` created.
 async fn create_drop(
     State(state): State<AppState>,
-    caller: Caller,
+    _: Admin,
     headers: HeaderMap,
     Body(request): Body<CreateDropRequest>,
 ) -> Result<(StatusCode, Json<CreateDropResponse>), DropError> {
-    if !caller.is_admin {
-        return Err(DropError::Unauthorized);
-    }
+    let Created { drop, is_new } = create(&state, &headers, request).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(CreateDropResponse { drop })))
+}
+
+pub(super) async fn create(
+    state: &AppState,
+    headers: &HeaderMap,
+    request: CreateDropRequest,
+) -> Result<Created, DropError> {
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| IdempotencyKey::try_from(key.to_str().unwrap_or_default()));
     let key = key.transpose().map_err(|expected| DropError::invalid("Idempotency-Key", expected))?;
     let new = request.into_new_drop(key, state.clock.now())?;
-    let Created { drop, is_new } = inventory::create(&state.inventory, new).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(CreateDropResponse { drop })))
+    inventory::create(&state.inventory, new).await
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -1,6 +1,9 @@
 //! Errors as the REST API answers them: `{"error", "code"}` and, where it helps, one field more.
 
-use crate::domain::{Timestamp, error::DropError};
+use crate::{
+    domain::{Timestamp, error::DropError},
+    text,
+};
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -42,5 +45,17 @@ impl IntoResponse for DropError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+/// 401: the call is for those who bear the admin token.
+pub(super) struct AdminTokenNeeded;
+
+impl IntoResponse for AdminTokenNeeded {
+    fn into_response(self) -> Response {
+        let error = DropError::Unauthorized;
+        let body =
+            ErrorResponse { error: text::ADMIN_TOKEN_NEEDED.into(), code: error.code(), ..ErrorResponse::default() };
+        (StatusCode::UNAUTHORIZED, Json(body)).into_response()
     }
 }

@@ -1,6 +1,10 @@
 //! The response to `GET /api/drops`, cached for all requests.
 
-use crate::{domain::SneakerDrop, server::catalog::Catalog};
+use super::dialect2;
+use crate::{
+    domain::SneakerDrop,
+    server::{catalog::Catalog, config::Dialect},
+};
 use axum::{body::Bytes, http::HeaderValue};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
@@ -8,9 +12,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
-/// The response, valid until the catalog changes or a drop starts or ends.
+/// The response in either shape, valid until the catalog changes or a drop starts or ends.
 #[derive(Default)]
-pub struct ListingCache(Mutex<Option<Listing>>);
+pub struct ListingCache {
+    ours: Mutex<Option<Listing>>,
+    second: Mutex<Option<Listing>>,
+}
 
 #[derive(Serialize)]
 struct ListDropsResponse {
@@ -27,12 +34,16 @@ struct Listing {
 
 impl ListingCache {
     /// The body and its `ETag`.
-    pub(crate) fn get(&self, catalog: &Catalog, now: DateTime<Utc>) -> (Bytes, HeaderValue) {
+    pub(crate) fn get(&self, dialect: Dialect, catalog: &Catalog, now: DateTime<Utc>) -> (Bytes, HeaderValue) {
         let revision = catalog.revision();
-        let mut listing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = match dialect {
+            Dialect::One => &self.ours,
+            Dialect::Two => &self.second,
+        };
+        let mut listing = cache.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = match listing.take() {
             Some(cached) if cached.revision == revision && cached.valid_until.is_none_or(|until| now < until) => cached,
-            _ => Listing::new(catalog.drops(), revision, now),
+            _ => Listing::new(dialect, catalog.drops(), revision, now),
         };
         let Listing { body, etag, .. } = listing.insert(fresh);
         (body.clone(), etag.clone())
@@ -40,12 +51,18 @@ impl ListingCache {
 }
 
 impl Listing {
-    /// Lists the drops that have started and not ended, and have stock.
-    fn new(mut drops: Vec<SneakerDrop>, revision: u64, now: DateTime<Utc>) -> Self {
+    /// Lists the drops that have started and not ended, and have stock; the second system listed all.
+    fn new(dialect: Dialect, mut drops: Vec<SneakerDrop>, revision: u64, now: DateTime<Utc>) -> Self {
         let changes = drops.iter().flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
         let valid_until = changes.map(|change| *change).filter(|change| now < *change).min();
-        drops.retain(|drop| drop.is_open(now) && drop.available_stock > 0);
-        let body = serde_json::to_vec(&ListDropsResponse { drops }).expect("a drop is JSON");
+        let body = match dialect {
+            Dialect::One => {
+                drops.retain(|drop| drop.is_open(now) && drop.available_stock > 0);
+                serde_json::to_vec(&ListDropsResponse { drops })
+            }
+            Dialect::Two => serde_json::to_vec(&drops.into_iter().map(dialect2::Drop::from).collect::<Vec<_>>()),
+        };
+        let body = body.expect("a drop is JSON");
         let body = Bytes::from(body);
         let etag = format!("W/\"{}\"", BASE64.encode(Sha256::digest(&body)));
         let etag = HeaderValue::try_from(etag).expect("base64 fits into a header");

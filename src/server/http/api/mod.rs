@@ -6,11 +6,13 @@
 
 mod acting_user;
 mod body;
+mod dialect2;
 mod drops;
 mod error;
 pub(crate) mod listing;
 mod purchases;
 mod reservations;
+mod timed;
 mod users;
 
 use crate::{
@@ -31,9 +33,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(reservations::routes())
         .merge(purchases::routes())
         .merge(users::routes())
+        .merge(dialect2::routes())
         .route("/api", any(no_such_path))
         .route("/api/", any(no_such_path))
         .route("/api/{*path}", any(no_such_path))
+        .route("/dialect2/{*path}", any(no_such_path))
 }
 
 async fn no_such_path(uri: Uri) -> Response {
