@@ -386,9 +386,14 @@ fn error_sentence(error: &DropError) -> String {
     }
 }
 
-/// `: US 8, US 9`, or nothing when no size is left.
+/// `: US 8, US 9`, or nothing when no size is left. `join` would be a kilobyte in the browser's module.
 fn size_list(sizes_left: &[String]) -> String {
-    if sizes_left.is_empty() { String::new() } else { format!(": {}", sizes_left.join(", ")) }
+    let mut list = String::new();
+    for size in sizes_left {
+        list += if list.is_empty() { ": " } else { ", " };
+        list += size;
+    }
+    list
 }
 
 /// `1,000,000`: thousands are grouped because the numbers are read from a distance.

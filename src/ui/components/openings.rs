@@ -19,11 +19,13 @@ pub fn Openings() -> impl IntoView {
     effect(move || {
         let upcoming = upcoming.get();
         let now = store.clock.now_untracked();
-        let names = known.iter().filter(|id| !upcoming.contains(id)).filter_map(|id| {
-            let drop = untrack(|| store.get(*id))?;
-            drop.with_untracked(|drop| drop.is_open(now).then(|| text::opened(&drop.name)))
-        });
-        let names = names.collect::<Vec<_>>().join(" ");
+        let mut names = String::new();
+        for drop in known.iter().filter(|id| !upcoming.contains(id)).filter_map(|id| untrack(|| store.get(*id))) {
+            if let Some(name) = drop.with_untracked(|drop| drop.is_open(now).then(|| text::opened(&drop.name))) {
+                names += &name;
+                names += " ";
+            }
+        }
         if !names.is_empty() {
             opened.set(names);
         }
