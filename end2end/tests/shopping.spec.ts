@@ -1,6 +1,6 @@
 import type { Locator, Page } from "@playwright/test";
 import ICAL from "ical.js";
-import { card, expect, open, signIn, test, toast } from "./shop";
+import { type Shop, card, expect, open, signIn, test, toast } from "./shop";
 
 const US_SIZES = ["US 7", "US 8", "US 8.5", "US 9", "US 9.5", "US 10", "US 11", "US 12"].map((label) => ({
   label,
@@ -517,7 +517,8 @@ test("giving back is over when the pair is gone otherwise, and concerns no later
   await expect(card(other, "Court 76").getByText("3 of 5 left")).toBeVisible();
 });
 
-test("giving one pair back goes on while another is bought", async ({ page, shop }) => {
+/** Holds a pair of Court 76 and then one of Volt Runner. */
+async function holdTwoPairs(page: Page, shop: Shop): Promise<void> {
   for (const name of ["Court 76", "Volt Runner"]) await shop.createDrop({ name });
   await open(page);
   await signIn(page, "alice");
@@ -525,6 +526,10 @@ test("giving one pair back goes on while another is bought", async ({ page, shop
     await card(page, name).getByRole("button", { name: "Reserve" }).click();
     await expect(card(page, name).getByRole("timer")).toBeVisible();
   }
+}
+
+test("giving one pair back goes on while another is bought", async ({ page, shop }) => {
+  await holdTwoPairs(page, shop);
   await card(page, "Volt Runner").getByRole("button", { name: "Give it back" }).click();
   await card(page, "Court 76").getByRole("button", { name: "Complete purchase" }).click();
   await expect(card(page, "Court 76").getByText(/^Yours\./)).toBeVisible();
@@ -532,13 +537,7 @@ test("giving one pair back goes on while another is bought", async ({ page, shop
 });
 
 test("a second click in the bar does not buy the pair that comes into its place", async ({ page, shop }) => {
-  for (const name of ["Court 76", "Volt Runner"]) await shop.createDrop({ name });
-  await open(page);
-  await signIn(page, "alice");
-  for (const name of ["Court 76", "Volt Runner"]) {
-    await card(page, name).getByRole("button", { name: "Reserve" }).click();
-    await expect(card(page, name).getByRole("timer")).toBeVisible();
-  }
+  await holdTwoPairs(page, shop);
   const first = bar(page).getByRole("button").first();
   await expect(first).toHaveAccessibleName("Complete purchase · $199, Court 76");
   await expect(first).toBeEnabled();
