@@ -45,6 +45,10 @@ impl fmt::Display for Origin {
     }
 }
 
+fn read(origin: &HeaderValue) -> Option<Origin> {
+    origin.to_str().ok()?.parse().ok()
+}
+
 fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let authority = authority.parse::<Authority>().ok()?;
     // What is more than a host is a port: no user, and no number that is none.
@@ -61,15 +65,13 @@ impl Origins {
     /// token is no excuse: a proxy may have added it.
     pub(crate) fn may_act(&self, headers: &HeaderMap) -> bool {
         headers.get(header::ORIGIN).is_none_or(|origin| {
-            let origin = origin.to_str().ok().and_then(|origin| origin.parse().ok());
-            origin.is_some_and(|origin| self.is_this_site(headers, &origin) || self.foreign.contains(&origin))
+            read(origin).is_some_and(|origin| self.is_this_site(headers, &origin) || self.foreign.contains(&origin))
         })
     }
 
     /// Whether an `Origin` is one of the listed pages elsewhere.
     pub(crate) fn is_foreign(&self, origin: &HeaderValue) -> bool {
-        let origin = origin.to_str().ok().and_then(|origin| origin.parse().ok());
-        origin.is_some_and(|origin| self.foreign.contains(&origin))
+        read(origin).is_some_and(|origin| self.foreign.contains(&origin))
     }
 
     /// Whether cookies must travel from pages of other sites. Browsers send only those that say so, and only between https

@@ -169,19 +169,17 @@ async fn purchase(
     caller: Caller,
     Body(request): Body<PurchaseRequest>,
 ) -> Result<Json<PurchaseResponse>, Refusal> {
-    let reservation_id = required(one_of([
-        ("reservationId", request.reservation_id),
-        ("reservation_id", request.reservation_id_snake),
-    ])?);
+    let reservation_id =
+        one_of([("reservationId", request.reservation_id), ("reservation_id", request.reservation_id_snake)])?;
     let user_id = one_of([("userId", request.user_id), ("user_id", request.user_id_snake)])?;
     let user = match user_id {
         (_, None) if caller.is_admin => {
-            let holder = accounts::holder_of(&state.pool, reservation_id.clone()?.get()).await?;
+            let holder = accounts::holder_of(&state.pool, required(reservation_id)?.get()).await?;
             holder.ok_or(DropError::NotFound(Missing::Reservation))?
         }
         _ => acting_user(&state, &caller, user_id).await?,
     };
-    let target = Target::Reservation(reservation_id?.get());
+    let target = Target::Reservation(required(reservation_id)?.get());
     let Purchased { purchase, .. } = inventory::purchase(&state.inventory, user, target).await?;
     let domain::Purchase { id, drop_id, user_id, created_at, .. } = purchase;
     Ok(Json(PurchaseResponse { message: text::PURCHASE_DONE, purchase: Purchase { id, drop_id, user_id, created_at } }))
