@@ -152,6 +152,8 @@ mod tests {
             let sql = migration.sql.as_str().to_lowercase();
             let statements =
                 sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join(" ");
+            // A trigger against it is none.
+            let statements = statements.replace("before truncate on", "");
             for destructive in ["drop table", "drop column", "rename ", "truncate", " type ", "delete from"] {
                 assert!(!statements.contains(destructive), "migration {}: {destructive}", migration.version);
             }
