@@ -23,13 +23,29 @@ impl SessionKey {
         Ok(Self::new(configured, &secret.fetch_one(database).await?))
     }
 
-    fn new(configured: &[u8], secret: &str) -> Self {
-        let mac = |key: &[u8]| Hmac::new_from_slice(key).expect("HMAC takes a key of any length");
-        Self(mac(&mac(configured).chain_update(secret).finalize().into_bytes()))
+    pub(super) fn new(configured: &[u8], secret: &str) -> Self {
+        let mac = Hmac::new_from_slice(configured).expect("HMAC takes a key of any length");
+        Self(mac).derive(secret.as_bytes())
     }
 
-    fn sign(&self, message: &str) -> Hmac<Sha256> {
-        self.0.clone().chain_update(message)
+    /// A key for another purpose: what one of them signs, the other does not verify.
+    pub(super) fn derive(&self, purpose: &[u8]) -> Self {
+        let derived = self.0.clone().chain_update(purpose).finalize().into_bytes();
+        Self(Hmac::new_from_slice(&derived).expect("HMAC takes a key of any length"))
+    }
+
+    /// The message with its signature behind it.
+    pub(super) fn signed(&self, mut message: String) -> String {
+        let signature = BASE64.encode(self.0.clone().chain_update(&message).finalize().into_bytes());
+        write!(message, ".{signature}").expect("writing to a String cannot fail");
+        message
+    }
+
+    /// The message, if it has its signature behind it.
+    pub(super) fn verified<'a>(&self, signed: &'a str) -> Option<&'a str> {
+        let (message, signature) = signed.rsplit_once('.')?;
+        self.0.clone().chain_update(message).verify_slice(&BASE64.decode(signature).ok()?).ok()?;
+        Some(message)
     }
 }
 
@@ -44,16 +60,11 @@ pub(super) struct Session {
 /// A token that is made at `now`.
 pub fn token(key: &SessionKey, identity: Identity, now: DateTime<Utc>) -> String {
     let Identity { id, public_id } = identity;
-    let mut token = format!("v2.{id}.{}.{}", public_id.simple(), day_of(now));
-    let signature = BASE64.encode(key.sign(&token).finalize().into_bytes());
-    write!(token, ".{signature}").expect("writing to a String cannot fail");
-    token
+    key.signed(format!("v2.{id}.{}.{}", public_id.simple(), day_of(now)))
 }
 
 pub(super) fn verify(key: &SessionKey, token: &str) -> Option<Session> {
-    let (signed, signature) = token.rsplit_once('.')?;
-    key.sign(signed).verify_slice(&BASE64.decode(signature).ok()?).ok()?;
-    let mut parts = signed.split('.');
+    let mut parts = key.verified(token)?.split('.');
     let ("v2", id, public_id, day) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?) else { return None };
     let identity = Identity { id: id.parse().ok()?, public_id: public_id.parse().ok()? };
     Some(Session { identity, day: day.parse().ok()? })
