@@ -24,21 +24,14 @@ pub(crate) fn shell(
     view! {
         <!DOCTYPE html>
         <html lang="en">
-            <head>
-                <meta charset="utf-8" />
-                <meta name="viewport" content="width=device-width, initial-scale=1" />
-                <meta name="color-scheme" content="light dark" />
-                <meta name="theme-color" content="#f5f3ee" media="(prefers-color-scheme: light)" />
-                <meta name="theme-color" content="#0e0e10" media="(prefers-color-scheme: dark)" />
-                <link rel="preload" href="/fonts/archivo-latin.8f704806.woff2" r#as="font" r#type="font/woff2" crossorigin="" />
-                <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
-                <link rel="icon" href="/favicon.ico" sizes="32x32" />
-                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
-                <AutoReload options />
-                <script nonce=nonce.clone() inner_html=script />
-                {load}
-                {head}
-            </head>
+            {document_head(
+                view! {
+                    <AutoReload options />
+                    <script nonce=nonce.clone() inner_html=script />
+                    {load}
+                    {head}
+                },
+            )}
             <body>
                 <div id=ROOT inner_html=page></div>
                 <script nonce=nonce.clone() inner_html=local_times />
@@ -48,6 +41,24 @@ pub(crate) fn shell(
                 <script id=FIRST_PAINT r#type="application/json" nonce=nonce inner_html=data />
             </body>
         </html>
+    }
+}
+
+/// The head of every document, also of the desk's, with what is added for one of them.
+pub(super) fn document_head(added: impl IntoView) -> impl IntoView {
+    view! {
+        <head>
+            <meta charset="utf-8" />
+            <meta name="viewport" content="width=device-width, initial-scale=1" />
+            <meta name="color-scheme" content="light dark" />
+            <meta name="theme-color" content="#f5f3ee" media="(prefers-color-scheme: light)" />
+            <meta name="theme-color" content="#0e0e10" media="(prefers-color-scheme: dark)" />
+            <link rel="preload" href="/fonts/archivo-latin.8f704806.woff2" r#as="font" r#type="font/woff2" crossorigin="" />
+            <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
+            <link rel="icon" href="/favicon.ico" sizes="32x32" />
+            <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
+            {added}
+        </head>
     }
 }
 

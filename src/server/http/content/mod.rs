@@ -8,6 +8,7 @@ mod orders;
 mod past_drops;
 mod row;
 
+use super::query::before;
 use crate::{
     domain::{
         Snapshot,
@@ -62,10 +63,4 @@ const UNFILTERED: usize = 8;
 /// The content of a page that does not exist.
 pub(super) fn lost(state: &AppState) -> String {
     lost::content(&state.catalog.drops(), state.clock.now()).to_html()
-}
-
-/// The `before` of the query, where a page of a list begins.
-fn before<T>(uri: &Uri, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, DropError> {
-    let before = super::query::query(uri).remove("before");
-    before.map(|before| read(&before).ok_or(DropError::NotFound(Missing::Path))).transpose()
 }
