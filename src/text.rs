@@ -1,6 +1,8 @@
 //! The text of the pages and of every error: short and plain, without exclamation marks. An error says what happened
 //! and what to do next.
 
+pub mod desk;
+
 use crate::domain::{
     ONE_SIZE, Purchase, Reservation, Timestamp,
     error::{DropError, Missing},

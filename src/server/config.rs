@@ -17,7 +17,7 @@ pub struct Config {
     pub reservation_ttl: Duration,
     /// The longest that a reservation may stay active after it expired, if the timer does not know of it.
     pub expiry_interval: Duration,
-    /// The bearer token of the shop's other services; without one, nobody is admin.
+    /// The bearer token of the shop's other services, and what people sign in with at `/admin`; without one, nobody is admin.
     pub admin_token: Option<String>,
     /// Signs sessions, together with the database's own secret. Nodes that share both accept each other's visitors.
     pub session_key: Vec<u8>,

@@ -1,7 +1,7 @@
 //! Every route and every layer.
 
 use super::{
-    http::{api, assets, calendar, health, pages, security, server_functions},
+    http::{admin, api, assets, calendar, health, pages, security, server_functions},
     realtime::{socket, socket_io},
     state::AppState,
 };
@@ -36,6 +36,7 @@ pub(super) fn router(state: AppState) -> Router {
         .route("/drops/{id}", get(calendar::drop_or_calendar))
         .route("/purchases", get(pages::page))
         .route("/purchases/{id}", get(pages::page))
+        .merge(admin::routes(&state))
         .merge(assets::routes(&state))
         .layer(CompressionLayer::new())
         // Its answers are small, and many wait for each.

@@ -1,7 +1,7 @@
 //! What requests, jobs and sockets share.
 
 use super::{
-    auth::session::SessionKey,
+    auth::{admin::AdminAccess, session::SessionKey},
     catalog::Catalog,
     clock::DatabaseClock,
     config::Config,
@@ -31,6 +31,8 @@ impl Deref for AppState {
 pub struct Shared {
     pub config: Config,
     pub session_key: SessionKey,
+    /// If there is an admin token.
+    pub admin_access: Option<AdminAccess>,
     pub pool: Pool,
     pub clock: Arc<DatabaseClock>,
     pub catalog: Arc<Catalog>,
@@ -57,6 +59,7 @@ impl AppState {
         let mut connection = PoolGuard::acquire(&pool).await?;
         let session_key = with_timeout(SessionKey::load(&config.session_key, &mut *connection)).await?;
         connection.put_back();
+        let admin_access = config.admin_token.as_deref().map(|token| AdminAccess::new(token, &session_key));
         let tasks = TaskTracker::new();
         let leptos = get_configuration(None)?.leptos_options;
         let package = Package::load(&leptos);
@@ -78,6 +81,7 @@ impl AppState {
             package,
             leptos,
             session_key,
+            admin_access,
             config,
             pool,
             clock,

@@ -139,11 +139,11 @@ impl FromRequestParts<AppState> for Caller {
 }
 
 /// The `__Host-` prefix keeps a sibling domain from planting a cookie, and demands `Secure`.
-fn cookie_name(name: &str, is_https: bool) -> String {
+pub(super) fn cookie_name(name: &str, is_https: bool) -> String {
     if is_https { format!("__Host-{name}") } else { name.into() }
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()

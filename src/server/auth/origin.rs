@@ -69,6 +69,13 @@ impl Origins {
         })
     }
 
+    /// Whether a request may act for the admin: as above, but no page elsewhere may, also none of the listed ones.
+    pub(crate) fn may_act_for_the_admin(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get(header::ORIGIN)
+            .is_none_or(|origin| read(origin).is_some_and(|origin| self.is_this_site(headers, &origin)))
+    }
+
     /// Whether an `Origin` is one of the listed pages elsewhere.
     pub(crate) fn is_foreign(&self, origin: &HeaderValue) -> bool {
         read(origin).is_some_and(|origin| self.foreign.contains(&origin))
@@ -188,6 +195,14 @@ mod tests {
         for refused in ["http://shop.test", "http://localhost", "https://localhost:5173", "http://other.test", "null"] {
             assert!(!origins.may_act(&from(refused)), "{refused}");
         }
+        for own in ["https://shop.test", "http://127.0.0.1:3000"] {
+            assert!(origins.may_act_for_the_admin(&from(own)), "{own}");
+        }
+        for elsewhere in ["http://localhost:5173", "https://other.test", "http://shop.test", "http://evil.test", "null"]
+        {
+            assert!(!origins.may_act_for_the_admin(&from(elsewhere)), "{elsewhere}");
+        }
+        assert!(origins.may_act_for_the_admin(&HeaderMap::new()), "programs send no Origin");
         assert_eq!(origins.of_this_site(&from("null")), "https://shop.test");
         assert!(origins.is_https(&from("null")));
         for no_origin in [

@@ -54,7 +54,7 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
 const HASHED: [&str; 3] = ["art", "fonts", "shoes"];
 
 /// For files whose names contain a hash of their contents.
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// For the same files during development, when names stay and a change must show at once.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

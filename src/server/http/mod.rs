@@ -1,5 +1,6 @@
-//! Everything that HTTP requests enter through: pages, server functions, the REST API, health checks.
+//! Everything that HTTP requests enter through: pages, the desk, server functions, the REST API, health checks.
 
+pub(crate) mod admin;
 pub(crate) mod api;
 pub(crate) mod assets;
 pub(crate) mod calendar;

@@ -1,0 +1,110 @@
+//! The HTML document of every page of the desk.
+
+use super::files::STYLE_SHEET;
+use crate::{
+    domain::error::DropError,
+    server::{http::document::document_head, state::AppState},
+    text::{self, desk},
+};
+use axum::{
+    http::{HeaderName, header},
+    response::{IntoResponse, Response},
+};
+use leptos::prelude::*;
+
+/// A page of the desk.
+pub(super) fn document(state: &AppState, place: Place<'_>, content: impl IntoView) -> Response {
+    let title = match place {
+        Place::SignIn => text::SIGN_IN,
+        Place::Drops => text::DROPS,
+        Place::Other(title) => title,
+    };
+    let html = view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            {document_head(
+                view! {
+                    <link rel="stylesheet" href=state.package.style_sheet.clone() />
+                    <link rel="stylesheet" href=STYLE_SHEET.address.clone() />
+                    <title>{desk::page_title(title)}</title>
+                },
+            )}
+            <body>
+                <a class="skip" href="#content">
+                    {desk::SKIP}
+                </a>
+                {header(place)}
+                <main id="content" class="desk" tabindex="-1">
+                    {content}
+                </main>
+            </body>
+        </html>
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ];
+    (headers, html.to_html()).into_response()
+}
+
+/// Where a page is, for its title and the navigation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    /// Outside, where there is nothing to navigate to.
+    SignIn,
+    Drops,
+    /// Any other page, by its title.
+    Other(&'a str),
+}
+
+/// A page that says what went wrong, with the error's status.
+pub(super) fn error_page(state: &AppState, error: &DropError) -> Response {
+    let title = if matches!(error, DropError::NotFound(_)) { text::NOT_FOUND } else { desk::NOT_DONE };
+    let content = view! {
+        <h1>{title}</h1>
+        <p>{error.to_string()}</p>
+    };
+    refused(document(state, Place::Other(title), content), error)
+}
+
+/// A page that says itself what went wrong, with the error's status.
+pub(super) fn refused(mut page: Response, error: &DropError) -> Response {
+    let call = error.clone().into_response();
+    *page.status_mut() = call.status();
+    let retry_after = call.headers().get(header::RETRY_AFTER).cloned();
+    page.headers_mut().extend(retry_after.map(|seconds| (header::RETRY_AFTER, seconds)));
+    page
+}
+
+fn header(place: Place<'_>) -> impl IntoView {
+    let navigation = (place != Place::SignIn).then(|| {
+        view! {
+            <div class="inside">
+                <nav aria-label=text::PLACES>
+                    <a href="/admin" aria-current=(place == Place::Drops).then_some("page")>
+                        {text::DROPS}
+                    </a>
+                    <a href="/admin/drops/new">{desk::NEW_DROP}</a>
+                </nav>
+                <form method="post" action="/admin/sign-out">
+                    <button class="quiet">{text::SIGN_OUT}</button>
+                </form>
+            </div>
+        }
+    });
+    view! {
+        <header class="site desk">
+            <a class="brand" href="/">
+                {text::BRAND}
+            </a>
+            <span class="desk-name">{desk::DESK}</span>
+            {navigation}
+        </header>
+    }
+}
+
+/// Scripts only as files, and pictures as on the buyers' pages.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; \
+     img-src 'self' https:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

@@ -1,0 +1,44 @@
+//! The desk, `/admin`: the pages of those who run drops. They are rendered on the server and need no WebAssembly.
+
+mod document;
+mod drops;
+mod files;
+mod form;
+mod guard;
+mod sign_in;
+mod status;
+
+use crate::{
+    domain::error::{DropError, Missing},
+    server::{http::trailing_slash::without_trailing_slash, state::AppState},
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{Method, Uri},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::{any, get, post},
+};
+use document::error_page;
+
+/// Every route under `/admin`. What is not named as open needs a session, whether it exists or not.
+pub(crate) fn routes(state: &AppState) -> Router<AppState> {
+    let open = Router::new().route("/admin/sign-in", get(sign_in::page).post(sign_in::sign_in)).merge(files::routes());
+    let closed = Router::new()
+        .route("/admin", get(drops::list))
+        .route("/admin/sign-out", post(sign_in::sign_out))
+        .route("/admin/", any(no_such_path))
+        .route("/admin/{*path}", any(no_such_path))
+        .layer(from_fn_with_state(state.clone(), guard::require_session));
+    open.merge(closed).layer(from_fn_with_state(state.clone(), guard::require_own_page))
+}
+
+async fn no_such_path(State(state): State<AppState>, method: Method, uri: Uri) -> Response {
+    let error = DropError::NotFound(Missing::Path);
+    match without_trailing_slash(&uri) {
+        Some(redirect) => redirect,
+        None if guard::asks_for_a_page(&method) => error_page(&state, &error),
+        None => error.into_response(),
+    }
+}
