@@ -99,6 +99,8 @@ pub const GIVING_BACK: &str = "Giving it back…";
 pub const VIEW_PURCHASE: &str = "View purchase";
 pub const SOLD_OUT: &str = "Sold out";
 pub const ENDED: &str = "Ended";
+/// Nobody can reserve for now.
+pub const PAUSED: &str = "Paused";
 pub const RECENT_PURCHASERS: &str = "Recent purchasers";
 /// Instead of the purchasers on a card.
 pub const NONE_SOLD: &str = "No pair sold yet.";
@@ -112,6 +114,9 @@ pub const BOUGHT_BY: &str = "Bought by";
 pub const TIME: &str = "Time";
 pub const STATUS: &str = "Status";
 pub const COMPLETED: &str = "Completed";
+pub const CANCELLED: &str = "Cancelled";
+/// Why a purchase was cancelled.
+pub const REASON: &str = "Reason";
 pub const TOTAL: &str = "Total";
 /// On `/purchases`.
 pub const NO_PURCHASES: &str = "Nothing yet. Your first pair will be listed here.";
@@ -276,6 +281,11 @@ pub fn order_number(purchase: &Purchase) -> String {
     format!("Order {:06}", purchase.id)
 }
 
+/// To its buyer.
+pub fn order_cancelled(purchase: &Purchase) -> String {
+    format!("{} was cancelled.", order_number(purchase))
+}
+
 /// On a card: `Yours. Order 000123`.
 pub fn purchased(purchase: &Purchase) -> String {
     format!("Yours. {}", order_number(purchase))
@@ -370,10 +380,12 @@ fn error_sentence(error: &DropError) -> String {
         DropError::SoldOut => "The last pair just went. Another may come back.".into(),
         DropError::NotStarted { starts_at } => format!("This drop opens at {}.", date(*starts_at, true)),
         DropError::Ended => "This drop has ended.".into(),
+        DropError::Paused => "Sales are paused. This page says when they go on.".into(),
         DropError::LimitReached { limit: 1 } => "One pair per person, and you have yours.".into(),
         DropError::LimitReached { limit } => format!("{limit} pairs per person, and you have yours."),
         DropError::NoActiveReservation => "You hold no pair of this drop. Reserve one first.".into(),
         DropError::ReservationExpired => "Time ran out and the pair went back. Reserve again.".into(),
+        DropError::PurchaseCancelled => "This order was cancelled, and its pair went back.".into(),
         DropError::SizeRequired { sizes_left } => format!("Choose a size{}.", size_list(sizes_left)),
         DropError::UnknownSize { sizes_left } => {
             format!("There is no such size. Choose another{}.", size_list(sizes_left))

@@ -70,6 +70,18 @@ test("words of a newer server do not spoil the rest", async ({ page, consoleErro
   consoleErrors.length = 0;
 });
 
+test("the page reads what a server of the release before sends", async ({ page }) => {
+  const send = await openWithEvents(page);
+  const snapshot = structuredClone(samples.events.find((event) => event.type === "snapshot")!);
+  const { description, paused, ...before } = snapshot.drops[0];
+  send({ ...snapshot, drops: [before] });
+  await expect(card(page, "Sample Runner").getByText("8 of 10 left")).toBeVisible();
+  const visitor = structuredClone(samples.events.find((event) => event.visitor)!);
+  delete visitor.visitor.cancelled_purchases;
+  send(visitor);
+  await expect(page.getByRole("banner").getByText("sam", { exact: true })).toBeVisible();
+});
+
 test.use({ timezoneId: "UTC" });
 
 test("the page says every error in words", async ({ page, shop, consoleErrors }) => {

@@ -114,9 +114,9 @@ impl Store {
 
     /// Replaces the visitor with their reservations and purchases; `None` when signed out.
     pub(crate) fn set_visitor(self, visitor: Option<Visitor>) {
-        let (user, reservations, mut purchases) = match visitor {
-            Some(visitor) => (Some(visitor.user), visitor.reservations, visitor.purchases),
-            None => (None, vec![], vec![]),
+        let (user, reservations, mut purchases, cancelled) = match visitor {
+            Some(visitor) => (Some(visitor.user), visitor.reservations, visitor.purchases, visitor.cancelled_purchases),
+            None => (None, vec![], vec![], vec![]),
         };
         // What the visitor bought of a drop that is over long ago comes with its page alone.
         let now = self.clock.now_untracked();
@@ -126,6 +126,10 @@ impl Store {
                 .is_some_and(|drop| drop.with_untracked(|drop| drop.is_over(now)))
         };
         let is_kept = |known: &&Purchase| {
+            if cancelled.contains(&known.id) {
+                self.toasts.notice(text::order_cancelled(known));
+                return false;
+            }
             user.as_ref().is_some_and(|user| user.id == known.user_id)
                 && !purchases.iter().any(|purchase| purchase.drop_id == known.drop_id)
                 && is_over(known.drop_id)

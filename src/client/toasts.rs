@@ -6,12 +6,13 @@ use leptos::prelude::*;
 /// The toasts that are shown.
 #[derive(Clone, Copy)]
 pub struct Toasts {
-    shown: RwSignal<Vec<Toast>>,
+    /// Each of them shows one at a time. A list of any length would be a kilobyte more for browsers to download.
+    places: [RwSignal<Option<Toast>>; 4],
     next_id: StoredValue<i64>,
     is_paused: StoredValue<bool>,
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Toast {
     pub id: i64,
     /// `success`, `notice` or `error`; the style sheet knows these names.
@@ -26,12 +27,16 @@ const ERROR_SHOWN_MS: u32 = 10_000;
 
 impl Toasts {
     pub fn new() -> Self {
-        Self { shown: RwSignal::default(), next_id: StoredValue::new(0), is_paused: StoredValue::new(false) }
+        Self {
+            places: [(); 4].map(|()| RwSignal::default()),
+            next_id: StoredValue::new(0),
+            is_paused: StoredValue::new(false),
+        }
     }
 
-    /// The toasts on the page, oldest first; subscribes to them.
-    pub fn shown(self) -> Vec<Toast> {
-        self.shown.get()
+    /// Where toasts are shown.
+    pub fn places(self) -> [RwSignal<Option<Toast>>; 4] {
+        self.places
     }
 
     /// For an action of the visitor that succeeded, which its card shows: only read to those who do not see it.
@@ -49,14 +54,13 @@ impl Toasts {
         self.show("error", text, ERROR_SHOWN_MS);
     }
 
-    /// Replaces one with the same text, so that a repeated message takes no further room.
+    /// Replaces one with the same text, so that a repeated message takes no further room, but in the next place: screen readers
+    /// announce it again.
     fn show(self, kind: &'static str, text: String, shown_ms: u32) {
         let id = self.next_id.get_value();
         self.next_id.set_value(id + 1);
-        self.shown.update(|shown| {
-            shown.retain(|known| known.text != text);
-            shown.push(Toast { id, kind, text });
-        });
+        self.hide(|known| known.text == text);
+        self.places[id as usize % 4].set(Some(Toast { id, kind, text }));
         self.dismiss_after(id, shown_ms);
     }
 
@@ -74,7 +78,15 @@ impl Toasts {
     }
 
     pub fn dismiss(self, id: i64) {
-        self.shown.update(|shown| shown.retain(|toast| toast.id != id));
+        self.hide(|toast| toast.id == id);
+    }
+
+    fn hide(self, is_hidden: impl Fn(&Toast) -> bool) {
+        for place in self.places {
+            if place.with_untracked(|toast| toast.as_ref().is_some_and(&is_hidden)) {
+                place.set(None);
+            }
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub enum DropError {
     NotStarted { starts_at: Timestamp },
     /// 409.
     Ended,
+    /// 409: for now nobody can reserve.
+    Paused,
     /// 409: the user's purchases and active reservations already reach the drop's limit.
     LimitReached {
         /// Pairs per user.
@@ -60,6 +62,8 @@ pub enum DropError {
     NoActiveReservation,
     /// 409: the reservation expired before the purchase.
     ReservationExpired,
+    /// 409: the purchase was made and cancelled.
+    PurchaseCancelled,
     /// 422: the drop has several sizes and the request names none.
     SizeRequired {
         /// Labels of the sizes with stock.
@@ -115,9 +119,11 @@ impl DropError {
             | Self::SoldOut
             | Self::NotStarted { .. }
             | Self::Ended
+            | Self::Paused
             | Self::LimitReached { .. }
             | Self::NoActiveReservation
-            | Self::ReservationExpired => 409,
+            | Self::ReservationExpired
+            | Self::PurchaseCancelled => 409,
             Self::BodyTooLarge => 413,
             Self::WrongContentType => 415,
             Self::SizeRequired { .. } | Self::UnknownSize { .. } => 422,
@@ -146,9 +152,11 @@ impl DropError {
             Self::SoldOut => "sold_out",
             Self::NotStarted { .. } => "not_started",
             Self::Ended => "ended",
+            Self::Paused => "paused",
             Self::LimitReached { .. } => "limit_reached",
             Self::NoActiveReservation => "no_active_reservation",
             Self::ReservationExpired => "reservation_expired",
+            Self::PurchaseCancelled => "cancelled",
             Self::SizeRequired { .. } => "size_required",
             Self::UnknownSize { .. } => "unknown_size",
             Self::TooManyRequests => "too_many_requests",

@@ -17,7 +17,7 @@ pub enum ServerEvent {
     DropCreated(DropCreated),
     /// A drop was edited. Sent instead of a stock update.
     DropUpdated(DropUpdated),
-    /// A drop does not exist any more.
+    /// A drop is not shown any more: it was archived, became a draft, or does not exist.
     DropRemoved(DropRemoved),
     /// Sent to the holder's own connections only, when their reservation was granted, completed, expired or released.
     Reservation(ReservationChange),
@@ -163,6 +163,8 @@ pub enum Reason {
     Released,
     /// The drop was created.
     Created,
+    /// Its people changed it, or cancelled a purchase.
+    Edited,
     /// One that this build does not know. Never sent.
     #[serde(other)]
     Other,
@@ -184,12 +186,14 @@ mod tests {
         SneakerDrop {
             id: 1,
             name: "Volt Runner".into(),
+            description: String::new(),
             price_cents: 19_900,
             image_url: None,
             limit_per_user: None,
             version: 7,
             starts_at: at(0),
             ends_at: Some(at(100)),
+            paused: false,
             total_stock: 10,
             available_stock: 4,
             held_stock: 1,

@@ -3,6 +3,7 @@
 //! These types are the wire format of the pages, the REST API, the server functions and `/ws`. The rules are pure: time
 //! is a parameter, and nothing here reads a clock or a database. Every `*_stock` counts pairs.
 
+pub mod edit;
 pub mod error;
 pub mod event;
 mod readable_elements;
@@ -12,7 +13,7 @@ pub use timestamp::Timestamp;
 
 use chrono::{DateTime, Utc};
 use readable_elements::readable_elements;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A limited edition that goes on sale at `starts_at`.
 ///
@@ -23,6 +24,9 @@ pub struct SneakerDrop {
     /// Positive.
     pub id: i64,
     pub name: String,
+    /// Paragraphs with a blank line between them.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Price of one pair in US cents.
     pub price_cents: i32,
     /// An `https` address or a path on this site; without one a neutral background is shown.
@@ -35,6 +39,9 @@ pub struct SneakerDrop {
     pub starts_at: Timestamp,
     /// The first time at which reservations are refused again.
     pub ends_at: Option<Timestamp>,
+    /// Whether nobody can reserve for now; holders can still buy.
+    #[serde(default, deserialize_with = "or_default")]
+    pub paused: bool,
     /// Available, held and sold together.
     pub total_stock: i32,
     /// Can be reserved now.
@@ -48,6 +55,12 @@ pub struct SneakerDrop {
     /// more.
     #[serde(deserialize_with = "readable_elements")]
     pub latest_purchasers: Vec<Purchaser>,
+}
+
+/// Reads a field that a server of an earlier release does not send. `default` alone does so only where a struct is read as
+/// a map; the browser reads it as the sequence of its fields.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(field: D) -> Result<T, D::Error> {
+    Option::deserialize(field).map(Option::unwrap_or_default)
 }
 
 impl SneakerDrop {
@@ -79,8 +92,12 @@ impl SneakerDrop {
         add_purchaser(&mut self.latest_purchasers, purchaser, limit);
     }
 
-    /// Replaces this drop by `received` unless that version is older. The purchasers of both are kept either way.
+    /// Replaces this drop by `received` unless that version is older. The purchasers of both are kept either way, but those whom
+    /// the newer version would list if their purchase had not been cancelled.
     pub fn merge(&mut self, received: &Self) {
+        if received.version > self.version {
+            remove_cancelled(&mut self.latest_purchasers, &received.latest_purchasers);
+        }
         for purchaser in &received.latest_purchasers {
             self.add_purchaser(purchaser.clone(), LISTED_PURCHASERS);
         }
@@ -113,6 +130,17 @@ pub fn add_purchaser(list: &mut Vec<Purchaser>, purchaser: Purchaser, limit: usi
         list.insert(at, purchaser);
         list.truncate(limit);
     }
+}
+
+/// Removes from a list those who are not among the newest purchasers, but are newer than the last of them.
+pub fn remove_cancelled(list: &mut Vec<Purchaser>, newest: &[Purchaser]) {
+    let oldest = match newest {
+        [.., oldest] if newest.len() >= LATEST_PURCHASERS => oldest.purchase_id,
+        _ => 0,
+    };
+    list.retain(|known| {
+        known.purchase_id < oldest || newest.iter().any(|newest| newest.purchase_id == known.purchase_id)
+    });
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +236,9 @@ pub struct Visitor {
     /// Those of the current drops, newest first: of each drop as many as its limit, or the newest if it has none.
     #[serde(deserialize_with = "readable_elements")]
     pub purchases: Vec<Purchase>,
+    /// Ids of their purchases of the current drops that were cancelled.
+    #[serde(default, deserialize_with = "or_default")]
+    pub cancelled_purchases: Vec<i64>,
 }
 
 /// A purchase with its drop as it looks now.
@@ -215,6 +246,10 @@ pub struct Order {
     pub purchase: Purchase,
     pub drop_name: String,
     pub image_url: Option<String>,
+    /// Why the purchase was cancelled, if it was.
+    pub cancel_reason: Option<String>,
+    /// Whether the drop has no page any more.
+    pub is_archived: bool,
 }
 
 /// One page of a user's orders, newest first.
@@ -274,12 +309,14 @@ mod tests {
         SneakerDrop {
             id: 1,
             name: "Volt Runner".into(),
+            description: String::new(),
             price_cents: 19_900,
             image_url: None,
             limit_per_user: None,
             version: 7,
             starts_at: at(0).into(),
             ends_at: Some(at(100).into()),
+            paused: false,
             total_stock: 10,
             available_stock: 4,
             held_stock: 1,

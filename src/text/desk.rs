@@ -1,6 +1,10 @@
 //! The text of the desk, for those who run drops.
 
-use super::{BRAND, grouped};
+use super::{BRAND, SIZE, grouped};
+use crate::domain::edit::{EditError, Refusal};
+#[cfg(not(target_arch = "wasm32"))]
+use chrono::{DateTime, TimeZone};
+use std::fmt;
 
 /// Beside the brand, so that nobody takes these pages for the shop.
 pub const DESK: &str = "Desk";
@@ -32,6 +36,69 @@ pub const SOLD: &str = "Sold";
 /// Instead of a list, in a shop without drops.
 pub const NO_DROPS: &str = "There is no drop yet.";
 
+/// The form of a drop.
+pub const NAME: &str = "Name";
+pub const DESCRIPTION: &str = "Description";
+pub const DESCRIPTION_HINT: &str = "Plain text on the drop's own page. A blank line begins another paragraph.";
+pub const PRICE_IN_DOLLARS: &str = "Price in dollars";
+pub const START_HINT: &str = "Empty: now.";
+pub const STARTED_HINT: &str = "The drop has started.";
+pub const OPENS_AT_ONCE: &str = "This is not in the future: the drop opens as soon as it is published.";
+pub const END: &str = "End";
+pub const END_HINT: &str = "Empty: when the last pair is sold.";
+pub const LIMIT: &str = "Limit per person";
+pub const LIMIT_HINT: &str = "Pairs that one person can buy and hold. Empty: no limit.";
+pub const PICTURE: &str = "Picture";
+pub const PICTURE_HINT: &str = "A path on this site or an https address.";
+pub const SIZES_AND_STOCK: &str = "Sizes and pairs";
+pub const SIZES_HINT: &str = "In the order in which buyers see them. With one size there is nothing to choose.";
+pub const SIZES_ELSEWHERE: &str = "Pairs and sizes are added on the drop's page.";
+pub const ADD_A_SIZE: &str = "Add a size";
+pub const SAVE_DRAFT: &str = "Save draft";
+pub const PUBLISH_NOW: &str = "Publish";
+pub const SAVE: &str = "Save";
+pub const PREVIEW: &str = "Preview";
+/// Above the problems of a form.
+pub const NOT_SAVED: &str = "Nothing was saved yet. Please check:";
+
+/// The states of a card in the preview, beside those with a word already.
+pub const RESERVED: &str = "Reserved by the visitor";
+pub const BOUGHT: &str = "Bought by the visitor";
+pub const ALL_RESERVED: &str = "All reserved";
+/// Who looks at the cards of the preview.
+pub const SAMPLE_BUYER: &str = "alice";
+
+/// The page of a drop.
+pub const EDIT: &str = "Edit";
+pub const DUPLICATE: &str = "Duplicate";
+pub const IN_THE_SHOP: &str = "See it in the shop";
+pub const PURCHASES: &str = "Purchases";
+pub const LOG: &str = "Log";
+pub const PROOF: &str = "Stock proof";
+pub const FACTS: &str = "Facts";
+pub const NO_END: &str = "When the last pair is sold";
+pub const NO_LIMIT: &str = "None";
+pub const STEERING: &str = "Sales";
+pub const PUBLISH_HINT: &str = "Buyers see it from now on.";
+pub const UNPUBLISH: &str = "Make it a draft";
+pub const UNPUBLISH_HINT: &str = "Nobody sees it until it is published again.";
+pub const PAUSE: &str = "Pause sales";
+pub const PAUSE_HINT: &str = "Nobody can reserve. Who holds a pair can still buy it.";
+pub const RESUME: &str = "Resume sales";
+pub const RESUME_HINT: &str = "Everybody can reserve again.";
+pub const END_NOW: &str = "End now";
+pub const END_NOW_HINT: &str =
+    "Nobody can reserve any more, and this cannot be undone. Who holds a pair can still buy it.";
+pub const ARCHIVE: &str = "Archive";
+pub const ARCHIVE_HINT: &str = "It leaves the shop. Orders, log and figures stay here.";
+pub const PUBLISH_AGAIN: &str = "Put it back into the shop";
+pub const MORE_PAIRS: &str = "Add or take back pairs";
+pub const MORE_PAIRS_HINT: &str = "Only available pairs can be taken back, never what is held or sold.";
+pub const PAIRS: &str = "Pairs";
+pub const ADD: &str = "Add";
+pub const TAKE_BACK: &str = "Take back";
+pub const NEW_SIZE: &str = "New size";
+
 /// The title of an error's page.
 pub const NOT_DONE: &str = "That did not work";
 
@@ -46,7 +113,102 @@ pub fn too_many_tries(seconds: u64) -> String {
     format!("Too many wrong tries. Wait {seconds}, then try again.")
 }
 
+/// The title of a drop's form.
+pub fn edit_title(name: &str) -> String {
+    format!("Edit {name}")
+}
+
+/// `Fri 27 Nov 2026, 18:00 CET`.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn date<Tz: TimeZone<Offset: fmt::Display>>(at: DateTime<Tz>) -> String {
+    at.format("%a %-d %b %Y, %H:%M %Z").to_string()
+}
+
+/// Above the times of a form.
+pub fn times_in(zone: &str) -> String {
+    format!("Times are in the time zone {zone}.")
+}
+
+/// What is wrong with a field of a drop's form, whose requirement is the rest of the sentence.
+pub fn problem(field: &str, expected: &str) -> String {
+    let label = match field {
+        "name" => NAME,
+        "description" => DESCRIPTION,
+        "price" => "Price",
+        "startsAt" => START,
+        "endsAt" => END,
+        "limitPerUser" => LIMIT,
+        "imageUrl" => PICTURE,
+        "sizes" => SIZES_AND_STOCK,
+        "pairs" => PAIRS,
+        "size" => SIZE,
+        _ => {
+            let (index, part) = field.strip_prefix("sizes[").and_then(|rest| rest.split_once("].")).unwrap_or_default();
+            let number = index.parse::<usize>().unwrap_or_default() + 1;
+            return match part {
+                "label" => format!("The name of size {number} {expected}."),
+                _ => format!("The pairs of size {number} {expected}."),
+            };
+        }
+    };
+    format!("{label} {expected}.")
+}
+
+/// Names the inputs and buttons of a row of sizes.
+pub fn size_label(index: usize) -> String {
+    format!("Name of size {}", index + 1)
+}
+
+pub fn size_stock(index: usize) -> String {
+    format!("Pairs of size {}", index + 1)
+}
+
+pub fn move_up(index: usize) -> String {
+    format!("Move size {} up", index + 1)
+}
+
+pub fn move_down(index: usize) -> String {
+    format!("Move size {} down", index + 1)
+}
+
+pub fn remove_size(index: usize) -> String {
+    format!("Remove size {}", index + 1)
+}
+
 /// A number of pairs.
 pub fn count(pairs: i32) -> String {
     grouped(pairs)
+}
+
+/// What happened and what to do next.
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drop(error) => error.fmt(f),
+            Self::EditedMeanwhile { .. } => f.write_str(
+                "Somebody else edited this drop since you opened it. Look at what changed, then save again.",
+            ),
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = match self {
+            Self::NotAvailable { available } => {
+                return write!(f, "Only {available} pairs of this size are available; the others are held or sold.");
+            }
+            Self::HasStarted => "The drop has started, so its start stays as it is.",
+            Self::HasNotStarted => "The drop has not started. Unpublish or archive it instead.",
+            Self::HasEnded => "The drop has ended, so its end stays as it is.",
+            Self::IsNotOver => "The drop is not over, or a pair is held. End it first, and wait until nothing is held.",
+            Self::IsNotPublished => "The drop is not published.",
+            Self::IsNoDraft => "The drop is published. Add pairs or a size, or take back what is available.",
+            Self::SizeExists => "The drop has this size already. Add pairs to it.",
+            Self::NoSuchSize => "The drop has no such size.",
+            Self::NoSuchPurchase => "The drop has no such purchase.",
+        };
+        f.write_str(sentence)
+    }
 }

@@ -20,6 +20,8 @@ pub enum CardState {
         /// Whether the limit, the stock and the time allow another reservation.
         may_reserve: bool,
     },
+    /// Nobody can reserve for now.
+    Paused,
     /// No pair is available, but held pairs may become available again.
     AllReserved,
     SoldOut,
@@ -40,7 +42,7 @@ impl CardState {
         if let Some(reservation) = reservation.filter(|reservation| reservation.is_held(now)) {
             return Self::Held(reservation.clone());
         }
-        let open_with_stock = drop.is_open(now) && drop.available_stock > 0;
+        let open_with_stock = drop.is_open(now) && !drop.paused && drop.available_stock > 0;
         if let Some(purchase) = purchases.first() {
             let below_limit = drop.limit_per_user.is_none_or(|limit| purchases.len() < limit as usize);
             let may_reserve = open_with_stock && below_limit;
@@ -50,6 +52,8 @@ impl CardState {
             Self::Ended
         } else if now < *drop.starts_at {
             Self::Upcoming
+        } else if drop.paused && !drop.is_sold_out() {
+            Self::Paused
         } else if open_with_stock {
             if is_signed_in { Self::Open } else { Self::SignedOut }
         } else if drop.held_stock > 0 {
@@ -102,12 +106,14 @@ mod tests {
         SneakerDrop {
             id: 1,
             name: "Volt Runner".into(),
+            description: String::new(),
             price_cents: 19_900,
             image_url: None,
             limit_per_user: None,
             version: 7,
             starts_at: at(0).into(),
             ends_at: Some(at(100).into()),
+            paused: false,
             total_stock: 10,
             available_stock: 4,
             held_stock: 1,
@@ -150,6 +156,21 @@ mod tests {
         let state = |seconds| CardState::at(at(seconds), &drop, true, Some(&held), &[]);
         assert_eq!(state(129), CardState::Held(held.clone()));
         assert_eq!(state(130), CardState::Ended);
+    }
+
+    #[test]
+    fn a_paused_drop_offers_nothing_but_what_is_held_and_is_still_upcoming_sold_out_or_ended() {
+        let mut drop = SneakerDrop { paused: true, ..open_drop() };
+        let held = reservation(60);
+        let state = |drop: &SneakerDrop, seconds, held| CardState::at(at(seconds), drop, true, held, &[]);
+        assert_eq!(state(&drop, -1, None), CardState::Upcoming);
+        assert_eq!(state(&drop, 1, None), CardState::Paused);
+        assert_eq!(state(&drop, 1, Some(&held)), CardState::Held(held.clone()));
+        assert_eq!(state(&drop, 100, None), CardState::Ended);
+        let bought = CardState::at(at(1), &drop, true, None, &[purchase()]);
+        assert_eq!(bought, CardState::Bought { purchase: purchase(), may_reserve: false });
+        (drop.available_stock, drop.held_stock) = (0, 0);
+        assert_eq!(state(&drop, 1, None), CardState::SoldOut);
     }
 
     #[test]

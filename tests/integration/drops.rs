@@ -20,7 +20,7 @@ async fn drops_are_created_with_every_spelling_of_the_fields(db: PgPool) {
     for body in [&modern, &legacy, &snake] {
         let drop = &node.create_drop(body.clone()).await;
         let expected = json!({
-            "id": drop["id"], "version": drop["version"], "held_stock": 0, "name": "Pace Retro",
+            "id": drop["id"], "version": drop["version"], "held_stock": 0, "name": "Pace Retro", "paused": false,
             "price_cents": 14_950, "total_stock": 7, "available_stock": 7, "starts_at": from, "ends_at": to,
             "image_url": image, "limit_per_user": 2, "latest_purchasers": [],
             "sizes": [{ "label": "One size", "total_stock": 7, "available_stock": 7 }],

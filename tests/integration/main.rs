@@ -31,6 +31,7 @@ mod sale_window;
 mod server_functions;
 mod sessions;
 mod sold_out;
+mod steering;
 mod stock;
 mod users;
 mod wire_format;

@@ -27,7 +27,7 @@ async fn the_second_system_s_calls_get_its_answers_in_order(db: PgPool) {
         let body = json!({ "name": "Court 76", "price": 180.5, "total_stock": 2, "start_time": start });
         let created = node.post(&format!("{base}/create"), ADMIN_TOKEN, body).await.expect_status(200).json;
         let expected = json!({ "id": created["id"], "name": "Court 76", "price": 180.5, "total_stock": 2, "available_stock": 2,
-                               "start_time": start, "image_url": null, "purchases": [] });
+                               "start_time": start, "paused": false, "image_url": null, "purchases": [] });
         assert_eq!(created, expected);
         let drop_id = id_of(&created);
 

@@ -175,7 +175,7 @@ async fn unknown_paths_and_methods_are_refused_in_json(db: PgPool) {
     let node = Node::start(&db).await;
     for (method, path) in [
         (Method::GET, "/api/nothing"),
-        (Method::GET, "/api/drops/1"),
+        (Method::GET, "/api/reservations"),
         (Method::POST, "/api/drops/1/nothing"),
         (Method::POST, "/api/drops/1/reserve/more"),
         (Method::GET, "/api/users"),

@@ -66,7 +66,12 @@ fn sample_of_error(error: &DropError) -> Value {
 /// One of each.
 fn events() -> Vec<ServerEvent> {
     let user = || User { id: 900_001, username: "sam".into() };
-    let visitor = Visitor { user: user(), reservations: vec![reservation()], purchases: vec![purchase()] };
+    let visitor = Visitor {
+        user: user(),
+        reservations: vec![reservation()],
+        purchases: vec![purchase()],
+        cancelled_purchases: vec![900_011],
+    };
     vec![
         ServerEvent::Snapshot(snapshot()),
         ServerEvent::Heartbeat(Heartbeat { now: now() }),
@@ -113,6 +118,8 @@ fn errors() -> Vec<DropError> {
         DropError::SoldOut,
         DropError::NotStarted { starts_at: now() },
         DropError::Ended,
+        DropError::Paused,
+        DropError::PurchaseCancelled,
         DropError::LimitReached { limit: 2 },
         DropError::NoActiveReservation,
         DropError::ReservationExpired,
@@ -131,6 +138,7 @@ fn errors() -> Vec<DropError> {
             DropError::WrongContentType | DropError::Unauthorized | DropError::Forbidden | DropError::NotFound(_) => {}
             DropError::MethodNotAllowed | DropError::UsernameTaken | DropError::TooManyNames => {}
             DropError::SoldOut | DropError::Ended | DropError::TooManyRequests => {}
+            DropError::Paused | DropError::PurchaseCancelled => {}
             DropError::ForeignOrigin | DropError::AnotherUser | DropError::BodyTimedOut => {}
             DropError::NotStarted { .. } | DropError::LimitReached { .. } | DropError::NoActiveReservation => {}
             DropError::ReservationExpired | DropError::SizeRequired { .. } | DropError::UnknownSize { .. } => {}
@@ -158,12 +166,14 @@ fn drop() -> SneakerDrop {
     SneakerDrop {
         id: 900_001,
         name: "Sample Runner".into(),
+        description: "A shoe to test with.\nIt has two paragraphs.".into(),
         price_cents: 19_900,
         image_url: None,
         limit_per_user: Some(2),
         version: 7,
         starts_at: "2020-01-31T18:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a time").into(),
         ends_at: None,
+        paused: false,
         total_stock: 10,
         available_stock: 8,
         held_stock: 1,

@@ -266,7 +266,8 @@ async fn query_visitor(
         "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label as size, p.price_cents, p.created_at
          from unnest($2::bigint[], $3::bigint[]) as current (drop_id, most)
          cross join lateral (
-             select * from purchases where user_id = $1 and drop_id = current.drop_id order by id desc limit most
+             select * from purchases where user_id = $1 and drop_id = current.drop_id and status = 'completed'
+             order by id desc limit most
          ) p
          join drop_sizes s on s.id = p.size_id
          order by p.id desc",
@@ -275,7 +276,13 @@ async fn query_visitor(
         &limits
     );
     let purchases = purchases.fetch_all(&mut *connection).await?;
-    Ok(Some(Visitor { user, reservations, purchases }))
+    let cancelled = sqlx::query_scalar!(
+        "select id from purchases where user_id = $1 and drop_id = any($2) and status = 'cancelled'",
+        user_id,
+        &drop_ids
+    );
+    let cancelled_purchases = cancelled.fetch_all(&mut *connection).await?;
+    Ok(Some(Visitor { user, reservations, purchases, cancelled_purchases }))
 }
 
 /// Who made a reservation.
@@ -302,15 +309,21 @@ struct OrderRow {
     created_at: DateTime<Utc>,
     name: String,
     image_url: Option<String>,
+    cancel_reason: Option<String>,
+    is_archived: bool,
 }
 
 impl From<OrderRow> for Order {
     fn from(row: OrderRow) -> Self {
-        let OrderRow { id, drop_id, user_id, reservation_id, label: size, price_cents, created_at, name, image_url } =
-            row;
+        let OrderRow { id, drop_id, user_id, reservation_id, label: size, price_cents, created_at, .. } = row;
         let created_at = created_at.into();
-        let purchase = Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at };
-        Self { purchase, drop_name: name, image_url }
+        Self {
+            purchase: Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at },
+            drop_name: row.name,
+            image_url: row.image_url,
+            cancel_reason: row.cancel_reason,
+            is_archived: row.is_archived,
+        }
     }
 }
 
@@ -319,10 +332,11 @@ pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> 
     // `+ 0` rules out the index by id, which the planner would search through everybody's purchases.
     let rows = sqlx::query_as!(
         OrderRow,
-        "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
+        r#"select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url,
+                p.cancel_reason, d.status = 'archived' as "is_archived!"
          from users u join purchases p on p.user_id = u.id
          join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
-         where u.id = $1 and u.public_id = $4 and p.id < $2 order by p.id + 0 desc limit $3",
+         where u.id = $1 and u.public_id = $4 and p.id < $2 order by p.id + 0 desc limit $3"#,
         user.id,
         before.unwrap_or(i64::MAX),
         LISTED_ON_A_PAGE as i64 + 1,
@@ -341,10 +355,11 @@ pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> 
 pub(crate) async fn order(pool: &Pool, user: Identity, purchase_id: i64) -> Result<Option<Order>, DropError> {
     let row = sqlx::query_as!(
         OrderRow,
-        "select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url
+        r#"select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url,
+                p.cancel_reason, d.status = 'archived' as "is_archived!"
          from purchases p join users u on u.id = p.user_id
          join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
-         where p.id = $1 and u.id = $2 and u.public_id = $3",
+         where p.id = $1 and u.id = $2 and u.public_id = $3"#,
         purchase_id,
         user.id,
         user.public_id

@@ -14,10 +14,12 @@ pub(super) struct Customers {
     held_until: HashMap<i64, DateTime<Utc>>,
     /// The same in the order of expiry.
     by_expiry: BTreeSet<(DateTime<Utc>, i64)>,
-    /// Users who bought; kept only for a drop with a limit.
+    /// Users who bought; kept only for a drop with a limit. One whose purchase was cancelled stays: the database then decides.
     buyers: HashSet<i64>,
     /// The newest purchase in `buyers`. Purchases are numbered under the drop's lock, so in the order of their commits.
     pub(super) last_purchase_id: i64,
+    /// The newest cancellation of a purchase, as the audit log numbers it, of which the buyer was told.
+    pub(super) last_cancellation_id: i64,
     /// Whether this is complete as of the drop's version.
     pub(super) is_complete: bool,
     /// Until then a transaction with an unknown outcome may have been committed.

@@ -4,6 +4,7 @@ use super::{change::StockChange, customers::Customers};
 use crate::domain::{
     LATEST_PURCHASERS, LISTED_PURCHASERS, Purchaser, Size, SneakerDrop, User, add_purchaser,
     event::{DropCreated, DropUpdated, PurchaseCompleted, Reason, ServerEvent, SizeLevel, StockUpdate},
+    remove_cancelled,
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -52,6 +53,10 @@ impl Entry {
             self.customers.apply(&change, self.drop.limit_per_user.is_some(), is_next);
             self.mark_changed_sizes(&change.sizes, is_next);
             self.drop.version = change.version;
+            // An edit before this commit added pairs or took some back, and is read later.
+            let total_stock = change.sizes.iter().map(|size| size.total_stock).sum();
+            self.pending.is_edited |= total_stock != self.drop.total_stock;
+            self.drop.total_stock = total_stock;
             self.drop.available_stock = change.available();
             self.drop.held_stock = change.held;
             self.drop.sizes = change.sizes;
@@ -65,6 +70,13 @@ impl Entry {
     pub(super) fn replace(&mut self, drop: SneakerDrop, purchasers: Vec<Purchaser>) -> Vec<i64> {
         let is_known = |new: &Purchaser| self.purchasers.iter().any(|known| known.purchase_id == new.purchase_id);
         let bought = purchasers.iter().filter(|new| !is_known(new)).map(|new| new.id).collect();
+        if drop.version > self.drop.version {
+            let listed = self.purchasers.len();
+            remove_cancelled(&mut self.purchasers, &purchasers);
+            remove_cancelled(&mut self.pending.purchases, &purchasers);
+            self.pending.is_edited |= self.purchasers.len() < listed;
+            self.drop.latest_purchasers = self.purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
+        }
         for purchaser in purchasers.into_iter().rev() {
             self.add_purchaser(purchaser);
         }
@@ -115,7 +127,9 @@ impl Entry {
         if is_new {
             events.push(ServerEvent::DropCreated(DropCreated { drop: drop.clone() }));
         } else if is_edited {
-            events.push(ServerEvent::DropUpdated(DropUpdated { drop: drop.clone() }));
+            // With all whom a page may list, so that it sees whose purchase was cancelled.
+            let drop = SneakerDrop { latest_purchasers: self.purchasers.clone(), ..drop.clone() };
+            events.push(ServerEvent::DropUpdated(DropUpdated { drop }));
         }
         if let Some(reason) = reason.filter(|_| is_new || !is_edited) {
             let changed = drop.sizes.iter().filter(|size| is_new || changed_sizes.contains(&size.label));
@@ -147,9 +161,10 @@ impl Entry {
 /// Whether something else than stock differs.
 fn is_edited(before: &SneakerDrop, after: &SneakerDrop) -> bool {
     let shown = |drop: &SneakerDrop| {
-        let SneakerDrop { name, price_cents, image_url, limit_per_user, starts_at, ends_at, sizes, .. } = drop.clone();
+        let SneakerDrop { name, description, price_cents, image_url, limit_per_user, .. } = drop.clone();
+        let SneakerDrop { starts_at, ends_at, paused, sizes, .. } = drop.clone();
         let sizes: Vec<_> = sizes.into_iter().map(|size| (size.label, size.total_stock)).collect();
-        (name, price_cents, image_url, limit_per_user, starts_at, ends_at, sizes)
+        (name, description, price_cents, image_url, limit_per_user, starts_at, ends_at, paused, sizes)
     };
     shown(before) != shown(after)
 }

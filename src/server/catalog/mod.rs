@@ -8,9 +8,11 @@ pub(crate) mod change;
 mod customers;
 mod entry;
 mod history;
+mod managed;
 mod past;
 mod reconcile;
 
+pub(crate) use managed::{DropStatus, ManagedDrop};
 pub(crate) use past::PastCursor;
 pub use reconcile::Outdated;
 
@@ -38,6 +40,8 @@ use tokio::sync::Notify;
 pub struct Catalog {
     known: RwLock<Known>,
     changed: Notify,
+    /// Wakes the job that reconciles.
+    outdated: Notify,
     revision: AtomicU64,
     /// When the database was last asked and everything it has was known here.
     verified_at: Mutex<Option<Instant>>,
@@ -116,6 +120,7 @@ impl Catalog {
         let size = size.and_then(|label| drop.sizes.iter().find(|size| size.label == label));
         (drop.available_stock == 0 || size.is_some_and(|size| size.available_stock == 0))
             && drop.is_open(now)
+            && !drop.paused
             && customers.rule_out(user_id, now + CLOCK_TOLERANCE)
     }
 
@@ -165,6 +170,16 @@ impl Catalog {
             entry
         });
         self.mark_changed();
+    }
+
+    /// Asks for a reconciliation now, after an edit on this node.
+    pub(crate) fn reconcile_soon(&self) {
+        self.outdated.notify_one();
+    }
+
+    /// Waits until a reconciliation is asked for.
+    pub(crate) async fn outdated(&self) {
+        self.outdated.notified().await;
     }
 
     /// Waits until there is something to [`flush`](Self::flush).

@@ -37,7 +37,7 @@ impl Catalog {
                           sum(total_stock - available_stock - held_stock)::integer as sold
                    from drop_sizes where drop_id = d.id
                ) s
-               where d.over_since <= now()
+               where d.over_since <= now() and d.status = 'published'
                    and ($1::timestamptz is null or (d.over_since, d.id) < ($1, $2::bigint))
                order by d.over_since desc, d.id desc limit $3"#,
             after.map(|cursor| cursor.over_since),

@@ -32,7 +32,7 @@ pub enum Outdated {
 struct Comparison {
     /// Drops of which something is not known, with their version.
     changed: BTreeMap<i64, i64>,
-    /// Known drops that do not exist any more.
+    /// Known drops that are not published any more, or do not exist.
     removed: Vec<i64>,
     /// Known drops that are not current any more.
     past: Vec<i64>,
@@ -117,7 +117,7 @@ impl Catalog {
                        from pg_control_system()
                    ) end as server,
                    d.id as "id?", d.version as "version?", known.id as known_id, known.version as known_version,
-                   exists (select from drops where id = known.id) as "exists!"
+                   exists (select from drops where id = known.id and status = 'published') as "exists!"
                from (select) as always
                left join (
                    current_drops d full join unnest($1::bigint[], $2::bigint[], $3::boolean[])
@@ -159,20 +159,20 @@ impl Catalog {
     /// A drop that is not current, with its newest purchasers; `None` if it does not exist or no page could read it.
     pub(crate) async fn read_past(&self, pool: &Pool, drop_id: i64) -> Result<Option<SneakerDrop>, DropError> {
         let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-        let (drops, mut purchasers) = with_timeout(query_drops(&mut connection, &[drop_id])).await?;
+        let (drops, mut purchasers) = with_timeout(query_drops(&mut connection, &[drop_id], true)).await?;
         connection.put_back();
         let read = drops.into_iter().find(is_readable);
         Ok(read.map(|drop| SneakerDrop { latest_purchasers: purchasers.remove(&drop_id).unwrap_or_default(), ..drop }))
     }
 
-    /// The drop that was created with an idempotency key.
+    /// The drop that was created with an idempotency key, which may be a draft.
     pub(crate) async fn read_created(&self, pool: &Pool, key: &str) -> Result<Option<SneakerDrop>, DropError> {
         let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
         let id = sqlx::query_scalar!("select id from drops where idempotency_key = $1", key);
         let id = with_timeout(id.fetch_optional(&mut *connection)).await?;
         connection.put_back();
         match id {
-            Some(id) => self.read_past(pool, id).await,
+            Some(id) => Ok(Self::managed(pool, id).await?.map(|managed| managed.drop)),
             None => Ok(None),
         }
     }
@@ -184,15 +184,14 @@ impl Catalog {
 
     /// Reads drops with their customers in one snapshot.
     async fn read_drops(&self, pool: &Pool, ids: &[i64]) -> Result<Vec<ReadDrop>, DropError> {
-        let last_purchase_ids = self.last_purchase_ids(ids);
+        let last_ids = self.last_ids(ids);
         let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
         let read = with_timeout(async {
-            let (drops, mut purchasers) = query_drops(&mut connection, ids).await?;
-            let mut customers = query_customers(&mut connection, ids, &last_purchase_ids).await?;
+            let (drops, mut purchasers) = query_drops(&mut connection, ids, true).await?;
+            let mut customers = query_customers(&mut connection, ids, last_ids).await?;
             let read = drops.into_iter().map(|drop| {
-                let (held_until, bought) = customers.remove(&drop.id).unwrap_or_default();
                 let purchasers = purchasers.remove(&drop.id).unwrap_or_default();
-                ReadDrop { drop, purchasers, held_until, bought }
+                ReadDrop { purchasers, customers: customers.remove(&drop.id).unwrap_or_default(), drop }
             });
             Ok(read.collect())
         });
@@ -202,10 +201,11 @@ impl Catalog {
         Ok(read)
     }
 
-    /// For each drop the newest purchase that its customers include.
-    fn last_purchase_ids(&self, drop_ids: &[i64]) -> Vec<i64> {
+    /// For each drop the newest purchase that its customers include, and the newest cancellation that they know of.
+    fn last_ids(&self, drop_ids: &[i64]) -> (Vec<i64>, Vec<i64>) {
         let known = self.read();
-        drop_ids.iter().map(|id| known.drops.get(id).map_or(0, |entry| entry.customers.last_purchase_id)).collect()
+        let last_ids = |customers: &Customers| (customers.last_purchase_id, customers.last_cancellation_id);
+        drop_ids.iter().map(|id| known.drops.get(id).map_or((0, 0), |entry| last_ids(&entry.customers))).unzip()
     }
 }
 
@@ -217,17 +217,19 @@ impl Known {
     }
 }
 
-/// Drops with their sizes, and the newest purchasers of each.
-async fn query_drops(
+/// Drops with their sizes, and the newest purchasers of each; with `is_published` not those of drafts and archived ones.
+pub(super) async fn query_drops(
     connection: &mut PgConnection,
     ids: &[i64],
+    is_published: bool,
 ) -> Result<(Vec<SneakerDrop>, HashMap<i64, Vec<Purchaser>>), sqlx::Error> {
     let rows = sqlx::query!(
-        "select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at,
-                s.label, s.total_stock, s.available_stock, s.held_stock
-         from drops d join drop_sizes s on s.drop_id = d.id
-         where d.id = any($1) order by d.id, s.position",
-        ids
+        r#"select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at, d.is_paused,
+                coalesce(t.description, '') as "description!", s.label, s.total_stock, s.available_stock, s.held_stock
+         from drops d join drop_sizes s on s.drop_id = d.id left join drop_descriptions t on t.drop_id = d.id
+         where d.id = any($1) and (d.status = 'published' or not $2) order by d.id, s.position"#,
+        ids,
+        is_published
     );
     let mut drops: Vec<SneakerDrop> = vec![];
     for row in rows.fetch_all(&mut *connection).await? {
@@ -235,12 +237,14 @@ async fn query_drops(
             drops.push(SneakerDrop {
                 id: row.id,
                 name: row.name,
+                description: row.description,
                 price_cents: row.price_cents,
                 image_url: row.image_url,
                 limit_per_user: row.limit_per_user,
                 version: row.version,
                 starts_at: row.starts_at.into(),
                 ends_at: row.ends_at.map(Into::into),
+                paused: row.is_paused,
                 total_stock: 0,
                 available_stock: 0,
                 held_stock: 0,
@@ -259,7 +263,7 @@ async fn query_drops(
         "select p.drop_id, p.id as purchase_id, p.created_at, u.id, u.username
          from unnest($1::bigint[]) as wanted (id)
          cross join lateral (
-             select * from purchases where drop_id = wanted.id order by id desc limit $2
+             select * from purchases where drop_id = wanted.id and status = 'completed' order by id desc limit $2
          ) p
          join users u on u.id = p.user_id
          order by p.id desc",
@@ -275,22 +279,29 @@ async fn query_drops(
     Ok((drops, purchasers))
 }
 
-/// The holders of a drop with the expiry of their reservations; users and their purchases.
-type QueriedCustomers = (HashMap<i64, DateTime<Utc>>, Vec<(i64, i64)>);
+/// What changed of a drop's customers, beside its holders.
+#[derive(Default)]
+struct ReadCustomers {
+    /// The holders, and when their reservations expire.
+    held_until: HashMap<i64, DateTime<Utc>>,
+    /// Users and their purchases since the last known one; empty if the drop has no limit.
+    bought: Vec<(i64, i64)>,
+    /// Users and the cancellations of their purchases since the last known one.
+    cancelled: Vec<(i64, i64)>,
+}
 
-/// For each drop its holders and, if it has a limit, the purchases since the last known one.
 async fn query_customers(
     connection: &mut PgConnection,
     ids: &[i64],
-    last_purchase_ids: &[i64],
-) -> Result<HashMap<i64, QueriedCustomers>, sqlx::Error> {
-    let mut customers: HashMap<i64, QueriedCustomers> = HashMap::new();
+    (last_purchase_ids, last_cancellation_ids): (Vec<i64>, Vec<i64>),
+) -> Result<HashMap<i64, ReadCustomers>, sqlx::Error> {
+    let mut customers: HashMap<i64, ReadCustomers> = HashMap::new();
     let holders = sqlx::query!(
         "select drop_id, user_id, expires_at from reservations where drop_id = any($1) and status = 'active'",
         ids
     );
     for row in holders.fetch_all(&mut *connection).await? {
-        customers.entry(row.drop_id).or_default().0.insert(row.user_id, row.expires_at);
+        customers.entry(row.drop_id).or_default().held_until.insert(row.user_id, row.expires_at);
     }
     let buyers = sqlx::query!(
         "select p.drop_id, p.user_id, p.id
@@ -298,10 +309,21 @@ async fn query_customers(
          join drops d on d.id = known.drop_id and d.limit_per_user is not null
          join purchases p on p.drop_id = known.drop_id and p.id > known.last_purchase_id",
         ids,
-        last_purchase_ids
+        &last_purchase_ids
     );
-    for row in buyers.fetch_all(connection).await? {
-        customers.entry(row.drop_id).or_default().1.push((row.user_id, row.id));
+    for row in buyers.fetch_all(&mut *connection).await? {
+        customers.entry(row.drop_id).or_default().bought.push((row.user_id, row.id));
+    }
+    let cancelled = sqlx::query!(
+        r#"select c.drop_id, c.user_id as "user_id!", c.id
+           from unnest($1::bigint[], $2::bigint[]) as known (drop_id, last_id)
+           join drop_changes c on c.drop_id = known.drop_id and c.id > known.last_id
+           where c.user_id is not null"#,
+        ids,
+        &last_cancellation_ids
+    );
+    for row in cancelled.fetch_all(connection).await? {
+        customers.entry(row.drop_id).or_default().cancelled.push((row.user_id, row.id));
     }
     Ok(customers)
 }
@@ -310,17 +332,14 @@ async fn query_customers(
 struct ReadDrop {
     drop: SneakerDrop,
     purchasers: Vec<Purchaser>,
-    /// Its holders, and when their reservations expire.
-    held_until: HashMap<i64, DateTime<Utc>>,
-    /// Users and their purchases since the last known one; empty if the drop has no limit.
-    bought: Vec<(i64, i64)>,
+    customers: ReadCustomers,
 }
 
 impl ReadDrop {
     /// Takes the drop into the catalog, or leaves it out if no page could read it. Returns the users whose reservations or
     /// purchases changed.
     fn merge_into(self, known: &mut Known) -> Vec<i64> {
-        let Self { drop, purchasers, held_until, bought } = self;
+        let Self { drop, purchasers, customers: ReadCustomers { held_until, bought, cancelled } } = self;
         let (id, version) = (drop.id, drop.version);
         if !is_readable(&drop) {
             if known.unreadable.insert(id, version).is_none() {
@@ -340,6 +359,10 @@ impl ReadDrop {
             }
         };
         changed_users.extend(entry.customers.changed_users(&held_until));
+        for (user_id, cancellation_id) in cancelled {
+            changed_users.push(user_id);
+            entry.customers.last_cancellation_id = entry.customers.last_cancellation_id.max(cancellation_id);
+        }
         // Otherwise a commit of this node came in between, and what was read is older.
         if entry.drop.version == version {
             entry.customers.complete(held_until, bought);

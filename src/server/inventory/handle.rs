@@ -86,6 +86,12 @@ impl Inventory {
         (self.notify)(committed.notifications);
     }
 
+    /// Tells of an edit. What it changed beyond stock, the catalog reads from the database, as it does after another node's.
+    pub(super) fn publish_edit(&self, committed: Committed) {
+        self.catalog.reconcile_soon();
+        (self.notify)(committed.notifications);
+    }
+
     /// Makes the catalog and the users' connections ask the database, because a transaction may have been committed.
     pub(super) fn publish_unknown(&self, drop_id: i64, user_ids: impl Iterator<Item = i64>) {
         self.catalog.mark_uncertain(drop_id);

@@ -10,9 +10,12 @@
 //!
 //! A transaction runs in a task of its own. A caller that goes away cannot stop one between its commit and its publication.
 
+mod audit;
 mod batcher;
 mod command;
 mod create;
+mod edit;
+mod edited;
 mod expire;
 mod expiry_timer;
 mod handle;
@@ -27,13 +30,16 @@ mod submit;
 mod transaction;
 mod worker;
 
+pub(crate) use audit::{Actor, Change, Wanted, changes};
 pub use batcher::Strategy;
 pub(crate) use command::{Granted, Purchased, Released};
 pub(crate) use create::{Created, create, insert};
+pub(crate) use edit::{Action, Edit, Fields, Move, PairsMoved, edit};
 pub(crate) use expire::expire;
 pub use handle::Inventory;
 pub(crate) use new_drop::{
-    Dollars, DropName, IdempotencyKey, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow,
+    Description, Dollars, DropName, IdempotencyKey, ImageUrl, Label, NewDrop, NewSize, NewSizes, Pairs, PriceCents,
+    SaleTime, SaleWindow,
 };
 pub use statements::PREPARED;
 pub(crate) use submit::{Target, purchase, release, reserve};

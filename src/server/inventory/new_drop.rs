@@ -16,11 +16,14 @@ use std::collections::HashSet;
 /// A drop that does not exist yet.
 pub(crate) struct NewDrop {
     pub(crate) name: DropName,
+    pub(crate) description: Description,
     pub(crate) price: PriceCents,
     pub(crate) image_url: Option<ImageUrl>,
     pub(crate) limit_per_user: Option<Pairs>,
     pub(crate) sale: SaleWindow,
     pub(crate) sizes: NewSizes,
+    /// Shown to nobody until it is published.
+    pub(crate) is_draft: bool,
     /// By which the caller recognises the drop when it asks again.
     pub(crate) idempotency_key: Option<IdempotencyKey>,
 }
@@ -65,6 +68,32 @@ impl<const MAX_CHARS: usize> TryFrom<String> for Label<MAX_CHARS> {
 impl<const MAX_CHARS: usize> From<Label<MAX_CHARS>> for String {
     fn from(label: Label<MAX_CHARS>) -> Self {
         label.0
+    }
+}
+
+/// Paragraphs with a blank line between them; may be empty.
+#[derive(Default, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Description(pub(super) String);
+
+impl TryFrom<String> for Description {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut lines: Vec<_> = text.trim().lines().map(str::trim).collect();
+        lines.dedup_by(|next, line| next.is_empty() && line.is_empty());
+        let text = lines.join("\n");
+        let is_showable = lines.into_iter().all(|line| line.is_empty() || is_showable(line));
+        if text.chars().count() > MAX_DESCRIPTION_CHARS || !is_showable {
+            return Err(format!("must be at most {MAX_DESCRIPTION_CHARS} characters that can be seen"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Description> for String {
+    fn from(description: Description) -> Self {
+        description.0
     }
 }
 
@@ -130,13 +159,20 @@ impl From<ImageUrl> for String {
 /// A time at which a sale starts or ends, in the years that every reader of a timestamp understands.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct SaleTime(DateTime<Utc>);
+pub(crate) struct SaleTime(pub(super) DateTime<Utc>);
 
 impl TryFrom<String> for SaleTime {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| what_is_missing(&text))?.to_utc();
+        DateTime::parse_from_rfc3339(&text).map_err(|_| what_is_missing(&text))?.to_utc().try_into()
+    }
+}
+
+impl TryFrom<DateTime<Utc>> for SaleTime {
+    type Error = &'static str;
+
+    fn try_from(time: DateTime<Utc>) -> Result<Self, Self::Error> {
         // chrono reads a leap second as a nanosecond beyond the last; PostgreSQL has none.
         if time.nanosecond() >= 1_000_000_000 {
             Err("must not be a leap second")
@@ -225,8 +261,9 @@ impl TryFrom<Vec<NewSize>> for NewSizes {
 }
 
 /// Of one drop, in pairs.
-const MAX_STOCK: i64 = 1_000_000;
-const MAX_SIZES: usize = 50;
+pub(super) const MAX_STOCK: i64 = 1_000_000;
+pub(super) const MAX_SIZES: usize = 50;
+const MAX_DESCRIPTION_CHARS: usize = 2_000;
 const MAX_URL_CHARS: usize = 2_048;
 
 #[cfg(test)]

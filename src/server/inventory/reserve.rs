@@ -5,7 +5,7 @@ use super::{
     state::DropState,
     transaction::{Committed, LockedDrop},
 };
-use crate::domain::error::DropError;
+use crate::domain::error::{DropError, Missing};
 
 /// Grants a pair of the named size while stock lasts. A user who holds one already gets the same reservation, whatever size
 /// they name, so a retry after a lost answer is safe.
@@ -27,11 +27,17 @@ pub(super) fn decide(
 }
 
 fn available_size(drop: &DropState, user_id: i64, size: Option<&str>) -> Result<i64, DropError> {
+    if !drop.is_published {
+        return Err(DropError::NotFound(Missing::Drop));
+    }
     if drop.now < drop.starts_at {
         return Err(DropError::NotStarted { starts_at: drop.starts_at.into() });
     }
     if drop.ends_at.is_some_and(|ends_at| ends_at <= drop.now) {
         return Err(DropError::Ended);
+    }
+    if drop.is_paused {
+        return Err(DropError::Paused);
     }
     let bought = drop.user(user_id)?.bought;
     if let Some(limit) = drop.limit_per_user.filter(|limit| bought >= i64::from(*limit)) {

@@ -16,6 +16,8 @@ pub(super) struct Settled {
     reservation: Reservation,
     /// With the purchaser, if it was completed.
     purchase: Option<(Purchase, User)>,
+    /// Whether the purchase was cancelled.
+    is_cancelled: bool,
     /// Available pairs of the drop.
     new_stock: i32,
 }
@@ -33,6 +35,7 @@ pub(super) async fn read(
     let row = sqlx::query!(
         r#"select r.id, r.price_cents, r.status as "status: ReservationStatus", r.expires_at, r.created_at,
                   s.label as size, u.username, p.id as "purchase_id?", p.created_at as "bought_at?",
+                  p.status = 'cancelled' as is_cancelled,
                   (select sum(available_stock) from drop_sizes where drop_id = $2)::integer as "new_stock!"
            from reservations r
            join users u on u.id = r.user_id
@@ -64,13 +67,14 @@ pub(super) async fn read(
         expires_at: row.expires_at.into(),
         created_at: row.created_at.into(),
     };
-    Ok(Settled { reservation, purchase, new_stock: row.new_stock })
+    Ok(Settled { reservation, purchase, is_cancelled: row.is_cancelled.unwrap_or(false), new_stock: row.new_stock })
 }
 
 impl Settled {
     /// The purchase that was made, or why there is none.
     pub(super) fn purchased(self) -> Result<Purchased, DropError> {
         match (self.purchase, self.reservation.status) {
+            _ if self.is_cancelled => Err(DropError::PurchaseCancelled),
             (Some((purchase, purchaser)), _) => Ok(Purchased { purchase, new_stock: self.new_stock, purchaser }),
             (None, ReservationStatus::Expired) => Err(DropError::ReservationExpired),
             (None, _) => Err(DropError::NoActiveReservation),

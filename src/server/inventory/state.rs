@@ -10,6 +10,8 @@ pub(super) struct DropState {
     pub(super) limit_per_user: Option<i32>,
     pub(super) starts_at: DateTime<Utc>,
     pub(super) ends_at: Option<DateTime<Utc>>,
+    pub(super) is_published: bool,
+    pub(super) is_paused: bool,
     /// The database's clock, read after the lock was granted.
     pub(super) now: DateTime<Utc>,
     /// When the first of its active reservations expires.

@@ -68,7 +68,8 @@ pub(super) async fn lock(
 
 /// The drop and its sizes. It is a statement after the one that locks, which reads the state from before its wait.
 const LOCKED_SIZES: &str = "prepare locked_sizes (bigint) as
-    select d.price_cents, d.limit_per_user, d.starts_at, d.ends_at, clock_timestamp() as now,
+    select d.price_cents, d.limit_per_user, d.starts_at, d.ends_at, d.status = 'published' as is_published, d.is_paused,
+           clock_timestamp() as now,
            -- The first expiry, not whether any is due: the plan of `exists` reads all of them if none is.
            (select expires_at from reservations where drop_id = $1 and status = 'active'
             order by expires_at limit 1) as first_expiry,
@@ -82,6 +83,8 @@ struct LockedSizeRow {
     limit_per_user: Option<i32>,
     starts_at: DateTime<Utc>,
     ends_at: Option<DateTime<Utc>>,
+    is_published: bool,
+    is_paused: bool,
     now: DateTime<Utc>,
     first_expiry: Option<DateTime<Utc>>,
     id: i64,
@@ -99,6 +102,8 @@ fn read_drop(rows: &[PgRow]) -> Result<DropState, sqlx::Error> {
         limit_per_user: row.limit_per_user,
         starts_at: row.starts_at,
         ends_at: row.ends_at,
+        is_published: row.is_published,
+        is_paused: row.is_paused,
         now: row.now,
         first_expiry: row.first_expiry,
         users: HashMap::new(),
@@ -133,7 +138,8 @@ const USER_STATES: &str = "prepare user_states (bigint, bigint[]) as
     -- user. `drop_id + 0` rules that out; `limit` rules out a join of all active reservations.
     cross join lateral (
         select case when (select limit_per_user from drops where id = $1) is null then 0
-                    else (select count(*) from purchases where user_id = wanted.id and drop_id + 0 = $1) end as bought
+                    else (select count(*) from purchases
+                          where user_id = wanted.id and drop_id + 0 = $1 and status = 'completed') end as bought
     ) p
     left join lateral (
         select * from reservations where user_id = wanted.id and drop_id + 0 = $1 and status = 'active' limit 1

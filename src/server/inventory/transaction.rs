@@ -1,11 +1,11 @@
 //! A drop under its lock: every change of stock is one of these transactions.
 
 use super::{
-    state::{ActiveReservation, DropState},
+    state::{ActiveReservation, DropState, LockedSize},
     statements::{self, Changes, LockMode},
 };
 use crate::{
-    domain::{Purchase, Purchaser, Reservation, ReservationStatus, User, error::DropError, event::Reason},
+    domain::{Purchase, Purchaser, Reservation, ReservationStatus, Size, User, error::DropError, event::Reason},
     server::{
         catalog::change::{Notification, StockChange},
         database::{
@@ -16,6 +16,7 @@ use crate::{
         identity::Identity,
     },
 };
+use sqlx::PgConnection;
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -160,6 +161,38 @@ impl LockedDrop {
         let reservation = Reservation { status: ReservationStatus::Cancelled, ..held.reservation };
         self.cancelled.push(reservation.clone());
         reservation
+    }
+
+    /// Records that a purchase was cancelled, whose pair is available again.
+    pub(super) fn take_back(&mut self, size_id: i64) {
+        self.move_stock(size_id, 1, 0, Reason::Edited);
+    }
+
+    /// Records that the caller edits the drop, by statements of its own on [`connection`](Self::connection).
+    pub(super) fn mark_edited(&mut self) {
+        self.reason = Some(Reason::Edited);
+    }
+
+    /// Takes in the sizes that the caller wrote, with their total stock.
+    pub(super) fn set_totals(&mut self, totals: &[(String, i32)]) {
+        self.state.sizes.retain(|locked| totals.iter().any(|(label, _)| *label == locked.size.label));
+        for (label, total) in totals {
+            match self.state.sizes.iter_mut().find(|locked| locked.size.label == *label) {
+                Some(LockedSize { size, .. }) => {
+                    size.available_stock += total - size.total_stock;
+                    size.total_stock = *total;
+                }
+                // Nothing else of this transaction concerns it, so its number is not needed.
+                None => {
+                    let size = Size { label: label.clone(), total_stock: *total, available_stock: *total };
+                    self.state.sizes.push(LockedSize { id: 0, size, held: 0 });
+                }
+            }
+        }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
     }
 
     fn move_stock(&mut self, size_id: i64, available: i32, held: i32, reason: Reason) {

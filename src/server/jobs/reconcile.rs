@@ -2,13 +2,19 @@
 
 use crate::server::{catalog::Outdated, state::AppState};
 use std::time::{Duration, Instant};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 /// Reconciles the catalog until the shutdown.
 pub(super) async fn run(state: AppState) {
     let mut ticks = interval(RECONCILE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+    let next = async |ticks: &mut Interval| {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = state.catalog.outdated() => {}
+        }
+    };
+    while state.shutdown.run_until_cancelled(next(&mut ticks)).await.is_some() {
         let requested_at = Instant::now();
         // An error is logged where it arises, and the next tick tries again. The timeout is for a connection that goes silent.
         if let Ok(Ok(outdated)) = timeout(RECONCILE_TIMEOUT, state.catalog.reconcile(&state.pool, &state.clock)).await {

@@ -298,7 +298,9 @@ const CLIENTS_IN_A_ROW: usize = 500;
 fn packets(event: &ServerEvent) -> Vec<Str> {
     match event {
         ServerEvent::StockUpdated(update) => stock(update.drop_id, update.new_stock, reason(update.reason)).into(),
-        ServerEvent::DropUpdated(updated) => stock_of(&updated.drop, Some("edited")).into(),
+        ServerEvent::DropUpdated(updated) => {
+            stock_of(&updated.drop, Some(if updated.drop.paused { "paused" } else { "edited" })).into()
+        }
         // Nothing of it is left to be had.
         ServerEvent::DropRemoved(removed) => stock(removed.drop_id, 0, Some("removed")).into(),
         ServerEvent::PurchaseCompleted(completed) => {
@@ -335,6 +337,7 @@ fn reason(reason: Reason) -> Option<&'static str> {
         Reason::Purchased => Some("purchased"),
         Reason::Released => Some("released"),
         Reason::Created => Some("created"),
+        Reason::Edited => Some("edited"),
     }
 }
 

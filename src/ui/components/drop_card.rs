@@ -139,6 +139,7 @@ fn state_name(state: &CardState) -> &'static str {
         CardState::Open => "open",
         CardState::Held(_) => "held",
         CardState::Bought { .. } => "bought",
+        CardState::Paused => "paused",
         CardState::AllReserved => "all-reserved",
         CardState::SoldOut => "sold-out",
         CardState::Ended => "ended",
@@ -246,6 +247,7 @@ impl Card {
                 offered => {
                     let status = match offered {
                         "ended" => text::ENDED,
+                        "paused" => text::PAUSED,
                         "sold-out" => text::SOLD_OUT,
                         _ => "",
                     };

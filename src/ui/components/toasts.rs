@@ -4,7 +4,7 @@ use super::icons::Close;
 use crate::{
     client::schedule::{effect, next_frame},
     client::store::Store,
-    client::toasts::Toasts,
+    client::toasts::{Toast, Toasts},
     text,
 };
 use leptos::prelude::*;
@@ -17,7 +17,8 @@ pub fn ToastRegion() -> impl IntoView {
     let toasts = expect_context::<Toasts>();
     let store = expect_context::<Store>();
     effect(move || {
-        if !toasts.shown().is_empty() {
+        // Counts, so that it depends on each of them.
+        if toasts.places().iter().filter(|place| place.with(Option::is_some)).count() > 0 {
             // With every tick, as the page may be scrolled meanwhile.
             store.clock.now();
             next_frame(|| {
@@ -29,15 +30,23 @@ pub fn ToastRegion() -> impl IntoView {
     });
     view! {
         <section class="toasts" aria-label=text::MESSAGES aria-live="polite" aria-atomic="false">
-            <For each=move || toasts.shown() key=|toast| toast.id let(toast)>
+            {toasts.places().map(shown).into_iter().collect_view()}
+        </section>
+    }
+}
+
+fn shown(place: RwSignal<Option<Toast>>) -> impl IntoView {
+    move || {
+        place.get().map(|toast| {
+            view! {
                 <p class="toast" data-kind=toast.kind>
                     <span>{toast.text}</span>
                     <button type="button" aria-label=text::DISMISS data-dismiss=toast.id>
                         <Close />
                     </button>
                 </p>
-            </For>
-        </section>
+            }
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     client::store::Store,
     domain::SneakerDrop,
     rpc, text,
-    ui::components::{drop_card::DropCard, loaded::Loaded, purchasers::purchaser_rows},
+    ui::components::{drop_card::DropCard, live::live, loaded::Loaded, purchasers::purchaser_rows},
 };
 use leptos::{either::Either, prelude::*, task::spawn_local};
 use web_sys::UrlSearchParams;
@@ -33,6 +33,7 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
     let id = drop.with_untracked(|drop| drop.id);
     let signal = RwSignal::from(drop.clone());
+    let description = Memo::new(move |_| signal.with(|drop| drop.description.clone()));
     let newest = Memo::new(move |_| signal.with(|drop| drop.latest_purchasers.clone()));
     effect(move || {
         // The server renders the whole list, but a snapshot over the socket contains only a card's.
@@ -48,6 +49,9 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     });
     view! {
         <DropCard drop is_page=true />
+        <p class="description" dir="auto">
+            {live(Box::new(move || description.get()))}
+        </p>
         <p class="share">
             // By the document's own script.
             <button type="button" class="secondary" data-share=text::LINK_COPIED>

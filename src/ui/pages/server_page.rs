@@ -10,7 +10,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Loads the document anew when it shows somebody else's orders, or lacks the newest.
+/// Loads the document anew when it shows somebody else's orders, or lacks the newest, or one was cancelled.
 #[component]
 pub fn ServerPage(
     /// HTML; `None` if the server had none to give.
@@ -23,7 +23,7 @@ pub fn ServerPage(
     effect(move || {
         let has_orders = matches!(route.page.get(), Page::Purchases | Page::Order(_));
         // Whether the browser keeps a session shows when the server says whom it takes the visitor for.
-        let has_changed = has_orders && !store.has_just_signed_in.get() && AsOf::now(store).is_newer_than(as_of);
+        let has_changed = has_orders && !store.has_just_signed_in.get() && AsOf::now(store) != as_of;
         if has_changed {
             reload();
         } else if !has_content && store.failure.with(Option::is_none) {
@@ -49,10 +49,11 @@ fn reload() {
 const RETRY_MS: u32 = 5_000;
 
 /// What a list of orders depends on.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct AsOf {
     user_id: Option<i64>,
-    newest_purchase: i64,
+    /// The sum of the purchases' ids: another one when something was bought or cancelled.
+    purchases: i64,
 }
 
 impl AsOf {
@@ -60,11 +61,7 @@ impl AsOf {
     pub fn now(store: Store) -> Self {
         Self {
             user_id: store.user.with(|user| user.as_ref().map(|user| user.id)),
-            newest_purchase: store.purchases.with(|purchases| purchases.first().map_or(0, |newest| newest.id)),
+            purchases: store.purchases.with(|purchases| purchases.iter().map(|purchase| purchase.id).sum()),
         }
-    }
-
-    fn is_newer_than(self, other: Self) -> bool {
-        self.user_id != other.user_id || self.newest_purchase > other.newest_purchase
     }
 }

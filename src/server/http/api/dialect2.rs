@@ -56,6 +56,7 @@ pub(super) struct Drop {
     total_stock: i32,
     available_stock: i32,
     start_time: Timestamp,
+    paused: bool,
     image_url: Option<String>,
     /// The newest three.
     purchases: Vec<ListedPurchase>,
@@ -84,6 +85,7 @@ impl From<SneakerDrop> for Drop {
             total_stock: drop.total_stock,
             available_stock: drop.available_stock,
             start_time: drop.starts_at,
+            paused: drop.paused,
             image_url: drop.image_url,
             purchases: drop.latest_purchasers.into_iter().map(listed).collect(),
         }

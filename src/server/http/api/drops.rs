@@ -1,32 +1,55 @@
-//! `/api/drops`: the list, and creating one.
+//! `/api/drops`: the list, creating a drop, and what those who run one do with it.
 
 use super::{
     acting_user::Admin,
-    body::{Body, one_of, required},
+    body::{Body, DropId, one_of, read_query, required},
 };
 use crate::{
-    domain::{SneakerDrop, error::DropError},
+    domain::{
+        SneakerDrop,
+        edit::EditError,
+        error::{DropError, Missing},
+    },
     server::{
+        catalog::{Catalog, ManagedDrop},
         config::Dialect,
         inventory::{
-            self, Created, Dollars, DropName, IdempotencyKey, ImageUrl, NewDrop, NewSize, NewSizes, Pairs, PriceCents,
-            SaleTime, SaleWindow,
+            self, Action, Actor, Change, Created, Description, Dollars, DropName, Edit, Fields, IdempotencyKey,
+            ImageUrl, Label, Move, NewDrop, NewSize, NewSizes, Pairs, PairsMoved, PriceCents, SaleTime, SaleWindow,
+            Wanted,
         },
         state::AppState,
+        whole_number::Id,
     },
 };
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/drops", get(list_drops).post(create_drop))
+    let action = |action: fn() -> Action| {
+        post(move |State(state): State<AppState>, DropId(id): DropId, _: Admin| async move {
+            edit(&state, id, None, action()).await
+        })
+    };
+    Router::new()
+        .route("/api/drops", get(list_drops).post(create_drop))
+        .route("/api/drops/{drop_id}", get(managed_drop).patch(change_drop))
+        .route("/api/drops/{drop_id}/changes", get(list_changes))
+        .route("/api/drops/{drop_id}/publish", action(|| Action::Publish))
+        .route("/api/drops/{drop_id}/unpublish", action(|| Action::Unpublish))
+        .route("/api/drops/{drop_id}/pause", action(|| Action::Pause))
+        .route("/api/drops/{drop_id}/resume", action(|| Action::Resume))
+        .route("/api/drops/{drop_id}/end", action(|| Action::EndNow))
+        .route("/api/drops/{drop_id}/archive", action(|| Action::Archive))
+        .route("/api/drops/{drop_id}/stock", post(move_pairs))
+        .route("/api/drops/{drop_id}/purchases/{purchase_id}/cancel", post(cancel_purchase))
 }
 
 async fn list_drops(State(state): State<AppState>, headers: HeaderMap) -> Response {
@@ -56,6 +79,11 @@ fn is_listed(known: &HeaderValue, etag: &HeaderValue) -> bool {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateDropRequest {
     name: DropName,
+    #[serde(default)]
+    description: Description,
+    /// A draft is shown to nobody until it is published.
+    #[serde(default)]
+    draft: bool,
     price_cents: Option<PriceCents>,
     #[serde(rename = "price_cents")]
     price_cents_snake: Option<PriceCents>,
@@ -112,6 +140,8 @@ impl CreateDropRequest {
         Ok(NewDrop {
             idempotency_key,
             name: self.name,
+            description: self.description,
+            is_draft: self.draft,
             price: required(price)?,
             image_url: image_url.1,
             limit_per_user: limit.1,
@@ -153,7 +183,158 @@ pub(super) async fn create(
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| IdempotencyKey::try_from(key.to_str().unwrap_or_default()));
     let key = key.transpose().map_err(|expected| DropError::invalid("Idempotency-Key", expected))?;
     let new = request.into_new_drop(key, state.clock.now())?;
-    inventory::create(&state.inventory, new).await
+    inventory::create(&state.inventory, new, Actor::Token).await
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+#[derive(Serialize)]
+struct ManagedDropResponse {
+    drop: ManagedDrop,
+}
+
+async fn managed_drop(
+    State(state): State<AppState>,
+    DropId(drop_id): DropId,
+    _: Admin,
+) -> Result<Json<ManagedDropResponse>, DropError> {
+    let drop = Catalog::managed(&state.pool, drop_id).await?.ok_or(DropError::NotFound(Missing::Drop))?;
+    Ok(Json(ManagedDropResponse { drop }))
+}
+
+#[derive(Deserialize)]
+struct ListChangesRequest {
+    /// A change's id: older ones are listed.
+    before: Option<Id>,
+}
+
+/// A page of the audit log.
+#[derive(Serialize)]
+struct ListChangesResponse {
+    /// Newest first.
+    changes: Vec<Change>,
+}
+
+async fn list_changes(
+    State(state): State<AppState>,
+    DropId(drop_id): DropId,
+    _: Admin,
+    uri: Uri,
+) -> Result<Json<ListChangesResponse>, DropError> {
+    let ListChangesRequest { before } = read_query(&uri)?;
+    let wanted = Wanted { drop_id: Some(drop_id), before: before.map(Id::get), ..Wanted::default() };
+    Ok(Json(ListChangesResponse { changes: inventory::changes(&state.pool, wanted).await? }))
+}
+
+async fn edit(
+    state: &AppState,
+    drop_id: i64,
+    expected: Option<Id>,
+    action: Action,
+) -> Result<Json<ManagedDropResponse>, EditError> {
+    let expected = expected.map(Id::get);
+    inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, expected, action }).await?;
+    let drop = Catalog::managed(&state.pool, drop_id).await?.ok_or(DropError::NotFound(Missing::Drop))?;
+    Ok(Json(ManagedDropResponse { drop }))
+}
+
+/// A field that is not there stays as it is; `null` clears one that may be absent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChangeDropRequest {
+    /// That of the drop which the caller saw.
+    edit_version: Id,
+    name: Option<DropName>,
+    description: Option<Description>,
+    price_cents: Option<PriceCents>,
+    price: Option<Dollars>,
+    #[serde(default, deserialize_with = "nullable")]
+    image_url: Option<Option<ImageUrl>>,
+    #[serde(default, deserialize_with = "nullable")]
+    limit_per_user: Option<Option<Pairs>>,
+    starts_at: Option<SaleTime>,
+    #[serde(default, deserialize_with = "nullable")]
+    ends_at: Option<Option<SaleTime>>,
+    /// Of a draft.
+    sizes: Option<Vec<NewSize>>,
+}
+
+/// Tells `null` from a field that is not there.
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+async fn change_drop(
+    State(state): State<AppState>,
+    DropId(drop_id): DropId,
+    _: Admin,
+    Body(request): Body<ChangeDropRequest>,
+) -> Result<Json<ManagedDropResponse>, EditError> {
+    let price = one_of([("priceCents", request.price_cents), ("price", request.price.map(|Dollars(price)| price))])?;
+    let fields = Fields {
+        name: request.name,
+        description: request.description,
+        price: price.1,
+        image_url: request.image_url,
+        limit_per_user: request.limit_per_user,
+        starts_at: request.starts_at,
+        ends_at: request.ends_at,
+        sizes: request.sizes.map(NewSizes::try_from).transpose()?,
+    };
+    edit(&state, drop_id, Some(request.edit_version), Action::Change(Box::new(fields))).await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MovePairsRequest {
+    /// With it, a repetition of the request moves no more pairs.
+    edit_version: Option<Id>,
+    size: Label<20>,
+    /// Either this or `take_back`.
+    add: Option<Pairs>,
+    take_back: Option<Pairs>,
+    /// Whether the drop does not have the size yet.
+    #[serde(default)]
+    new_size: bool,
+}
+
+async fn move_pairs(
+    State(state): State<AppState>,
+    DropId(drop_id): DropId,
+    _: Admin,
+    Body(request): Body<MovePairsRequest>,
+) -> Result<Json<ManagedDropResponse>, EditError> {
+    let is_taken = request.take_back.is_some();
+    let (_, pairs) = one_of([("add", request.add), ("takeBack", request.take_back)])?;
+    let pairs = required(("add", pairs))?;
+    let kind = match (is_taken, request.new_size) {
+        (true, true) => return Err(DropError::invalid("takeBack", "is not for a new size").into()),
+        (true, false) => Move::TakeBack,
+        (false, true) => Move::AddSize,
+        (false, false) => Move::Add,
+    };
+    let moved = PairsMoved { size: request.size, pairs, kind };
+    edit(&state, drop_id, request.edit_version, Action::Stock(moved)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelRequest {
+    /// For the buyer and the audit log.
+    reason: Label<200>,
+}
+
+async fn cancel_purchase(
+    State(state): State<AppState>,
+    Path((drop_id, purchase_id)): Path<(String, String)>,
+    _: Admin,
+    Body(request): Body<CancelRequest>,
+) -> Result<Json<ManagedDropResponse>, EditError> {
+    let id = |field, text: String| {
+        let number = text.parse::<i64>().unwrap_or(0);
+        Id::try_from(number).map_err(|expected| DropError::invalid(field, expected))
+    };
+    let (drop_id, purchase_id) = (id("dropId", drop_id)?, id("purchaseId", purchase_id)?);
+    let cancel = Action::Cancel { purchase_id: purchase_id.get(), reason: request.reason };
+    edit(&state, drop_id.get(), None, cancel).await
+}

@@ -1,7 +1,11 @@
 //! Errors as the REST API answers them: `{"error", "code"}` and, where it helps, one field more.
 
 use crate::{
-    domain::{Timestamp, error::DropError},
+    domain::{
+        Timestamp,
+        edit::{EditError, Refusal},
+        error::DropError,
+    },
     text,
 };
 use axum::{
@@ -25,6 +29,10 @@ struct ErrorResponse<'a> {
     limit: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sizes_left: Option<&'a [String]>,
+    #[serde(rename = "editVersion", skip_serializing_if = "Option::is_none")]
+    edit_version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<i32>,
 }
 
 impl IntoResponse for DropError {
@@ -45,6 +53,29 @@ impl IntoResponse for DropError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+impl IntoResponse for EditError {
+    fn into_response(self) -> Response {
+        let error = self.to_string();
+        let body = match &self {
+            Self::Drop(error) => return error.clone().into_response(),
+            Self::EditedMeanwhile { edit_version } => ErrorResponse {
+                error,
+                code: "edited_meanwhile",
+                edit_version: Some(*edit_version),
+                ..ErrorResponse::default()
+            },
+            Self::Refused(refusal) => {
+                let available = match refusal {
+                    Refusal::NotAvailable { available } => Some(*available),
+                    _ => None,
+                };
+                ErrorResponse { error, code: refusal.code(), available, ..ErrorResponse::default() }
+            }
+        };
+        (StatusCode::CONFLICT, Json(body)).into_response()
     }
 }
 

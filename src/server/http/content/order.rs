@@ -6,9 +6,10 @@ use crate::{
     text,
     ui::router::Page,
 };
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 
-pub(super) fn content(Order { purchase, drop_name, image_url }: Order, buyer: &User) -> impl IntoView + use<> {
+pub(super) fn content(order: Order, buyer: &User) -> impl IntoView + use<> {
+    let Order { purchase, drop_name, image_url, cancel_reason, is_archived } = order;
     let price = text::price(purchase.price_cents);
     let drop = Page::Drop(purchase.drop_id).to_string();
     view! {
@@ -22,7 +23,11 @@ pub(super) fn content(Order { purchase, drop_name, image_url }: Order, buyer: &U
             <dl>
                 <dt>{text::SHOE}</dt>
                 <dd dir="auto">
-                    <a href=drop>{drop_name}</a>
+                    {if is_archived {
+                        Either::Left(drop_name)
+                    } else {
+                        Either::Right(view! { <a href=drop>{drop_name}</a> })
+                    }}
                 </dd>
                 <dt>{text::SIZE}</dt>
                 <dd>
@@ -35,7 +40,14 @@ pub(super) fn content(Order { purchase, drop_name, image_url }: Order, buyer: &U
                 <dt>{text::TIME}</dt>
                 <dd>{time(purchase.created_at)}</dd>
                 <dt>{text::STATUS}</dt>
-                <dd>{text::COMPLETED}</dd>
+                <dd>{if cancel_reason.is_some() { text::CANCELLED } else { text::COMPLETED }}</dd>
+                {cancel_reason
+                    .map(|reason| {
+                        view! {
+                            <dt>{text::REASON}</dt>
+                            <dd dir="auto">{reason}</dd>
+                        }
+                    })}
                 <dt>{text::TOTAL}</dt>
                 <dd class="price">{price}</dd>
             </dl>

@@ -1,0 +1,158 @@
+//! The audit log of a drop: who changed what, written in the transaction of the change.
+
+use crate::{
+    domain::{Timestamp, error::DropError},
+    server::database::{
+        Pool,
+        error::{fault, with_timeout},
+        guard::PoolGuard,
+    },
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use std::fmt;
+
+/// Who changes a drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// Somebody at the desk, by the number of their session.
+    Session(i64),
+    /// A caller of the REST API with the admin token.
+    Token,
+    /// The sample data of a new shop.
+    Seed,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(id) => write!(f, "session {id}"),
+            Self::Token => f.write_str("token"),
+            Self::Seed => f.write_str("seed"),
+        }
+    }
+}
+
+/// A change to be logged. `before` and `after` have the fields that changed.
+#[derive(Default)]
+pub(super) struct NewChange {
+    pub(super) action: &'static str,
+    /// The drop's after the change.
+    pub(super) edit_version: i64,
+    pub(super) before: Value,
+    pub(super) after: Value,
+    pub(super) cancelled: Option<CancelledPurchase>,
+}
+
+/// The purchase that a change cancelled.
+pub(super) struct CancelledPurchase {
+    pub(super) id: i64,
+    pub(super) user_id: i64,
+    pub(super) reason: String,
+}
+
+/// Adds a change to the log.
+pub(super) async fn log(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    actor: Actor,
+    now: DateTime<Utc>,
+    change: NewChange,
+) -> Result<(), sqlx::Error> {
+    let object = |value: Value| if value.is_null() { Value::Object(Default::default()) } else { value };
+    let cancelled = change.cancelled.as_ref();
+    sqlx::query!(
+        "insert into drop_changes
+             (drop_id, edit_version, actor, action, before, after, reason, purchase_id, user_id, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        drop_id,
+        change.edit_version,
+        actor.to_string(),
+        change.action,
+        object(change.before),
+        object(change.after),
+        cancelled.map(|purchase| &*purchase.reason),
+        cancelled.map(|purchase| purchase.id),
+        cancelled.map(|purchase| purchase.user_id),
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes a drop's description, which may be empty.
+pub(super) async fn set_description(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    description: &str,
+) -> Result<(), sqlx::Error> {
+    if description.is_empty() {
+        sqlx::query!("delete from drop_descriptions where drop_id = $1", drop_id).execute(connection).await?;
+    } else {
+        sqlx::query!(
+            "insert into drop_descriptions (drop_id, description) values ($1, $2)
+             on conflict (drop_id) do update set description = excluded.description",
+            drop_id,
+            description
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A change as it is in the log.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Change {
+    pub(crate) id: i64,
+    pub(crate) drop_id: i64,
+    /// The drop's after the change.
+    pub(crate) edit_version: i64,
+    /// `session <number>`, `token`, `seed`, `migration` or `sql <role>`.
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    /// The fields that changed, with their values before and after.
+    pub(crate) before: Value,
+    pub(crate) after: Value,
+    pub(crate) reason: Option<String>,
+    pub(crate) purchase_id: Option<i64>,
+    pub(crate) created_at: Timestamp,
+}
+
+/// How many changes a page of the log has.
+const CHANGES_ON_A_PAGE: i64 = 50;
+
+/// Which changes to read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// Of one drop, or of all.
+    pub(crate) drop_id: Option<i64>,
+    /// Those before this one.
+    pub(crate) before: Option<i64>,
+    /// Those of a later edit version.
+    pub(crate) since_edit_version: Option<i64>,
+}
+
+/// Changes, newest first, at most [`CHANGES_ON_A_PAGE`].
+pub(crate) async fn changes(pool: &Pool, wanted: Wanted) -> Result<Vec<Change>, DropError> {
+    let rows = sqlx::query_as!(
+        Change,
+        r#"select id, drop_id, edit_version, actor, action, before, after, reason, purchase_id,
+                  created_at as "created_at: DateTime<Utc>"
+           from drop_changes
+           where ($1::bigint is null or drop_id = $1) and id < $2 and edit_version > $3
+           order by id desc limit $4"#,
+        wanted.drop_id,
+        wanted.before.unwrap_or(i64::MAX),
+        wanted.since_edit_version.unwrap_or(0),
+        CHANGES_ON_A_PAGE
+    );
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let changes = with_timeout(rows.fetch_all(&mut *connection)).await?;
+    connection.put_back();
+    Ok(changes)
+}

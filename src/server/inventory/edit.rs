@@ -1,0 +1,180 @@
+//! What the people who run a drop do with it, under the same lock as its sales.
+
+use super::{
+    audit::{self, Actor, CancelledPurchase, NewChange},
+    edited::Edited,
+    handle::Inventory,
+    new_drop::{Description, DropName, ImageUrl, Label, NewSizes, Pairs, PriceCents, SaleTime},
+    statements::LockMode,
+    transaction::{Committed, LockedDrop, TRANSACTION_TIMEOUT},
+};
+use crate::{
+    domain::{
+        edit::{EditError, Refusal},
+        error::{DropError, Missing},
+    },
+    server::{catalog::change::Notification, database::error::fault},
+};
+use tokio::time::timeout;
+
+/// A change of a drop, and who makes it.
+pub(crate) struct Edit {
+    pub(crate) actor: Actor,
+    /// The edit version that the caller saw. If the drop has another one, nothing is changed.
+    pub(crate) expected: Option<i64>,
+    pub(crate) action: Action,
+}
+
+pub(crate) enum Action {
+    Change(Box<Fields>),
+    /// A draft, or what was archived, is shown.
+    Publish,
+    /// A drop that has not started becomes a draft again.
+    Unpublish,
+    /// Nobody can reserve; holders can still buy.
+    Pause,
+    Resume,
+    EndNow,
+    /// A draft, or a drop that is over, is shown no more.
+    Archive,
+    Stock(PairsMoved),
+    /// The pair of a purchase returns to stock.
+    Cancel {
+        purchase_id: i64,
+        reason: Label<200>,
+    },
+}
+
+/// The fields of a drop that are to be changed.
+#[derive(Default)]
+pub(crate) struct Fields {
+    pub(crate) name: Option<DropName>,
+    pub(crate) description: Option<Description>,
+    pub(crate) price: Option<PriceCents>,
+    pub(crate) image_url: Option<Option<ImageUrl>>,
+    pub(crate) limit_per_user: Option<Option<Pairs>>,
+    pub(crate) starts_at: Option<SaleTime>,
+    pub(crate) ends_at: Option<Option<SaleTime>>,
+    /// Of a draft alone. What is published has [`PairsMoved`].
+    pub(crate) sizes: Option<NewSizes>,
+}
+
+/// Pairs that come into the stock of a size, or are taken out of it.
+pub(crate) struct PairsMoved {
+    pub(crate) size: Label<20>,
+    pub(crate) pairs: Pairs,
+    pub(crate) kind: Move,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Move {
+    Add,
+    /// As a size that the drop does not have yet.
+    AddSize,
+    /// Of the available ones.
+    TakeBack,
+}
+
+/// Changes a drop. A repetition of what is so already changes nothing.
+pub(crate) async fn edit(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<(), EditError> {
+    let inventory = inventory.clone();
+    let bounded = async move {
+        timeout(TRANSACTION_TIMEOUT, transact(&inventory, drop_id, edit))
+            .await
+            .unwrap_or(Err(DropError::Unknown.into()))
+    };
+    // In a task of its own: a caller that goes away must not stop it between the commit and its publication.
+    tokio::spawn(bounded).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, drop_id, "an edit panicked");
+        Err(DropError::Internal.into())
+    })
+}
+
+async fn transact(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<(), EditError> {
+    let drop = LockedDrop::enter(&inventory.pool, drop_id, &[], LockMode::Wait).await.map_err(DropError::from)?;
+    let mut drop = drop.ok_or(DropError::NotFound(Missing::Drop))?;
+    let written = write(&mut drop, drop_id, edit).await.map_err(fault)?;
+    // After a refusal nothing was written but what was due.
+    let (outcome, buyer) = match written {
+        Ok(buyer) => (Ok(()), buyer),
+        Err(refusal) => (Err(refusal), None),
+    };
+    let mut committed: Committed = drop.commit(inventory.reservation_ttl).await.map_err(DropError::from)?;
+    committed.notifications.extend(buyer.map(|user_id| Notification::UnknownOutcome { user_id }));
+    inventory.publish_edit(committed);
+    outcome
+}
+
+/// Writes the edit and its log entry; returns the buyer whose purchase was cancelled.
+async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result<Option<i64>, EditError>, sqlx::Error> {
+    let before = Edited::read(drop.connection(), drop_id).await?;
+    if edit.expected.is_some_and(|expected| expected != before.edit_version) {
+        return Ok(Err(EditError::EditedMeanwhile { edit_version: before.edit_version }));
+    }
+    let now = drop.state.now;
+    if let Action::Cancel { purchase_id, reason } = edit.action {
+        let (cancelled, size_id) = match cancel(drop, drop_id, purchase_id, reason.into()).await? {
+            Cancelled::Now(cancelled, size_id) => (cancelled, size_id),
+            Cancelled::Before => return Ok(Ok(None)),
+            Cancelled::NoSuchPurchase => return Ok(Err(Refusal::NoSuchPurchase.into())),
+        };
+        let buyer = cancelled.user_id;
+        drop.take_back(size_id);
+        let change = NewChange {
+            action: "cancelled",
+            edit_version: before.edit_version,
+            cancelled: Some(cancelled),
+            ..NewChange::default()
+        };
+        audit::log(drop.connection(), drop_id, edit.actor, now, change).await?;
+        return Ok(Ok(Some(buyer)));
+    }
+    let mut after = before.clone();
+    let action = match after.apply(edit.action, &drop.state) {
+        Ok(action) => action,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if after == before {
+        return Ok(Ok(None));
+    }
+    after.edit_version += 1;
+    after.write(&before, drop, drop_id).await?;
+    let (before, after, edit_version) = before.differences(&after);
+    let change = NewChange { action, edit_version, before, after, cancelled: None };
+    audit::log(drop.connection(), drop_id, edit.actor, now, change).await?;
+    Ok(Ok(None))
+}
+
+enum Cancelled {
+    /// With the size of its pair.
+    Now(CancelledPurchase, i64),
+    Before,
+    NoSuchPurchase,
+}
+
+async fn cancel(
+    drop: &mut LockedDrop,
+    drop_id: i64,
+    purchase_id: i64,
+    reason: String,
+) -> Result<Cancelled, sqlx::Error> {
+    let now = drop.state.now;
+    let known = sqlx::query!(
+        "select status, user_id, size_id from purchases where id = $1 and drop_id = $2",
+        purchase_id,
+        drop_id
+    );
+    let Some(known) = known.fetch_optional(drop.connection()).await? else { return Ok(Cancelled::NoSuchPurchase) };
+    if known.status == "cancelled" {
+        return Ok(Cancelled::Before);
+    }
+    sqlx::query!(
+        "update purchases set status = 'cancelled', cancelled_at = $2, cancel_reason = $3 where id = $1",
+        purchase_id,
+        now,
+        reason
+    )
+    .execute(drop.connection())
+    .await?;
+    Ok(Cancelled::Now(CancelledPurchase { id: purchase_id, user_id: known.user_id, reason }, known.size_id))
+}
