@@ -1,6 +1,7 @@
 //! Tests of the server over HTTP and WebSocket, on a real PostgreSQL. `#[sqlx::test]` gives each test a migrated
 //! database of its own.
 
+mod admin_drop_forms;
 mod admin_drops;
 mod admin_sessions;
 mod batching;

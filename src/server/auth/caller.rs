@@ -143,7 +143,7 @@ pub(super) fn cookie_name(name: &str, is_https: bool) -> String {
     if is_https { format!("__Host-{name}") } else { name.into() }
 }
 
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -1,6 +1,6 @@
 //! The HTML document of every page of the desk.
 
-use super::files::STYLE_SHEET;
+use super::files::{SCRIPT, STYLE_SHEET};
 use crate::{
     domain::error::DropError,
     server::{http::document::document_head, state::AppState},
@@ -17,6 +17,7 @@ pub(super) fn document(state: &AppState, place: Place<'_>, content: impl IntoVie
     let title = match place {
         Place::SignIn => text::SIGN_IN,
         Place::Drops => text::DROPS,
+        Place::NewDrop => desk::NEW_DROP,
         Place::Other(title) => title,
     };
     let html = view! {
@@ -26,6 +27,7 @@ pub(super) fn document(state: &AppState, place: Place<'_>, content: impl IntoVie
                 view! {
                     <link rel="stylesheet" href=state.package.style_sheet.clone() />
                     <link rel="stylesheet" href=STYLE_SHEET.address.clone() />
+                    <script defer src=SCRIPT.address.clone()></script>
                     <title>{desk::page_title(title)}</title>
                 },
             )}
@@ -34,7 +36,7 @@ pub(super) fn document(state: &AppState, place: Place<'_>, content: impl IntoVie
                     {desk::SKIP}
                 </a>
                 {header(place)}
-                <main id="content" class="desk" tabindex="-1">
+                <main id="content" class="desk" tabindex="-1" data-zone=(place != Place::SignIn).then_some("")>
                     {content}
                 </main>
             </body>
@@ -55,6 +57,7 @@ pub(super) enum Place<'a> {
     /// Outside, where there is nothing to navigate to.
     SignIn,
     Drops,
+    NewDrop,
     /// Any other page, by its title.
     Other(&'a str),
 }
@@ -86,7 +89,9 @@ fn header(place: Place<'_>) -> impl IntoView {
                     <a href="/admin" aria-current=(place == Place::Drops).then_some("page")>
                         {text::DROPS}
                     </a>
-                    <a href="/admin/drops/new">{desk::NEW_DROP}</a>
+                    <a href="/admin/drops/new" aria-current=(place == Place::NewDrop).then_some("page")>
+                        {desk::NEW_DROP}
+                    </a>
                 </nav>
                 <form method="post" action="/admin/sign-out">
                     <button class="quiet">{text::SIGN_OUT}</button>

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     domain::{Timestamp, error::DropError},
     server::{
+        catalog::DropStatus,
         database::{
             Pool,
             error::{fault, with_timeout},
@@ -57,7 +58,7 @@ struct ListedDrops {
 struct ListedDrop {
     id: i64,
     name: String,
-    status: String,
+    status: DropStatus,
     is_paused: bool,
     price_cents: i32,
     starts_at: DateTime<Utc>,
@@ -73,7 +74,7 @@ struct ListedDrop {
 async fn read(pool: &Pool, show: &str, before: Option<i64>, now: DateTime<Utc>) -> Result<ListedDrops, DropError> {
     let drops = sqlx::query_as!(
         ListedDrop,
-        r#"select d.id, d.name, d.status, d.is_paused, d.price_cents, d.starts_at, d.ends_at, d.sold_out_since,
+        r#"select d.id, d.name, d.status as "status: DropStatus", d.is_paused, d.price_cents, d.starts_at, d.ends_at, d.sold_out_since,
                   s.available as "available_stock!", s.held as "held_stock!", s.total as "total_stock!"
            from drops d cross join lateral (
                select coalesce(sum(available_stock), 0)::integer as available,
@@ -185,7 +186,7 @@ fn table(drops: Vec<ListedDrop>, now: DateTime<Utc>) -> impl IntoView {
 fn row(drop: ListedDrop, now: DateTime<Utc>) -> impl IntoView {
     let ListedDrop { id, name, status, is_paused, price_cents, starts_at, ends_at, sold_out_since, .. } = drop;
     let ListedDrop { available_stock, held_stock, total_stock, .. } = drop;
-    let status = DeskStatus::at(now, &StatusFacts { status: &status, is_paused, starts_at, ends_at, sold_out_since });
+    let status = DeskStatus::at(now, &StatusFacts { status, is_paused, starts_at, ends_at, sold_out_since });
     let starts_at = Timestamp::from(starts_at);
     let stock = [
         (desk::AVAILABLE, available_stock),

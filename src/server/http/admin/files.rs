@@ -12,8 +12,11 @@ use std::sync::LazyLock;
 pub(super) static STYLE_SHEET: LazyLock<File> =
     LazyLock::new(|| File::new("css", "text/css; charset=utf-8", include_str!("desk.css")));
 
+pub(super) static SCRIPT: LazyLock<File> =
+    LazyLock::new(|| File::new("js", "text/javascript; charset=utf-8", include_str!("desk.js")));
+
 pub(super) fn routes() -> Router<AppState> {
-    STYLE_SHEET.routes()
+    STYLE_SHEET.routes().merge(SCRIPT.routes())
 }
 
 pub(super) struct File {

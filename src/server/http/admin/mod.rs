@@ -1,12 +1,17 @@
 //! The desk, `/admin`: the pages of those who run drops. They are rendered on the server and need no WebAssembly.
 
 mod document;
+mod drop;
+mod drop_form;
+mod drop_id;
 mod drops;
 mod files;
 mod form;
 mod guard;
+mod preview;
 mod sign_in;
 mod status;
+mod zone;
 
 use crate::{
     domain::error::{DropError, Missing},
@@ -27,6 +32,13 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
     let open = Router::new().route("/admin/sign-in", get(sign_in::page).post(sign_in::sign_in)).merge(files::routes());
     let closed = Router::new()
         .route("/admin", get(drops::list))
+        .route("/admin/drops", post(drop_form::create))
+        .route("/admin/drops/new", get(drop_form::new))
+        .route("/admin/drops/preview", post(drop_form::preview))
+        .route("/admin/drops/{id}", get(drop::page))
+        .route("/admin/drops/{id}/edit", get(drop_form::edit).post(drop_form::save))
+        .route("/admin/drops/{id}/stock", post(drop::move_pairs))
+        .route("/admin/drops/{id}/{action}", post(drop::act))
         .route("/admin/sign-out", post(sign_in::sign_out))
         .route("/admin/", any(no_such_path))
         .route("/admin/{*path}", any(no_such_path))

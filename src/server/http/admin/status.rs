@@ -1,6 +1,10 @@
 //! The status of a drop in one word, for those who run it.
 
-use crate::text::{self, desk};
+use crate::{
+    domain::SneakerDrop,
+    server::catalog::DropStatus,
+    text::{self, desk},
+};
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 
@@ -17,9 +21,8 @@ pub(super) enum DeskStatus {
 }
 
 /// What a drop's status depends on.
-pub(super) struct StatusFacts<'a> {
-    /// `draft`, `published` or `archived`.
-    pub(super) status: &'a str,
+pub(super) struct StatusFacts {
+    pub(super) status: DropStatus,
     pub(super) is_paused: bool,
     pub(super) starts_at: DateTime<Utc>,
     pub(super) ends_at: Option<DateTime<Utc>>,
@@ -28,18 +31,29 @@ pub(super) struct StatusFacts<'a> {
 
 impl DeskStatus {
     /// What cannot be undone comes first: a pause matters as long as there is something left to sell.
-    pub(super) fn at(now: DateTime<Utc>, drop: &StatusFacts<'_>) -> Self {
+    pub(super) fn at(now: DateTime<Utc>, drop: &StatusFacts) -> Self {
         let is_past = |time: Option<DateTime<Utc>>| time.is_some_and(|time| time <= now);
         let is_upcoming = now < drop.starts_at;
         match drop.status {
-            "draft" => Self::Draft,
-            "archived" => Self::Archived,
+            DropStatus::Draft => Self::Draft,
+            DropStatus::Archived => Self::Archived,
             _ if is_past(drop.ends_at) => Self::Ended,
             _ if !is_upcoming && is_past(drop.sold_out_since) => Self::SoldOut,
             _ if drop.is_paused => Self::Paused,
             _ if is_upcoming => Self::Upcoming,
             _ => Self::Live,
         }
+    }
+
+    pub(super) fn of(status: DropStatus, drop: &SneakerDrop, now: DateTime<Utc>) -> Self {
+        let facts = StatusFacts {
+            status,
+            is_paused: drop.paused,
+            starts_at: *drop.starts_at,
+            ends_at: drop.ends_at.map(|ends_at| *ends_at),
+            sold_out_since: drop.is_sold_out().then_some(now),
+        };
+        Self::at(now, &facts)
     }
 
     /// The word, with a shape before it.
@@ -54,7 +68,7 @@ impl DeskStatus {
             Self::Archived => ("archived", desk::ARCHIVED),
         };
         view! {
-            <span class="status" data-status=name>
+            <span class="badge" data-status=name>
                 {label}
             </span>
         }
@@ -70,9 +84,9 @@ mod tests {
     }
 
     /// On sale from 0 to 100 seconds.
-    fn published() -> StatusFacts<'static> {
+    fn published() -> StatusFacts {
         StatusFacts {
-            status: "published",
+            status: DropStatus::Published,
             is_paused: false,
             starts_at: at(0),
             ends_at: Some(at(100)),
@@ -116,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_draft_and_an_archived_drop_are_that_whatever_their_times() {
-        for (status, expected) in [("draft", DeskStatus::Draft), ("archived", DeskStatus::Archived)] {
+        for (status, expected) in [(DropStatus::Draft, DeskStatus::Draft), (DropStatus::Archived, DeskStatus::Archived)] {
             for seconds in [-1, 50, 100] {
                 for is_paused in [false, true] {
                     let drop = StatusFacts { status, is_paused, sold_out_since: Some(at(50)), ..published() };
