@@ -1,5 +1,5 @@
-//! A node of the shop inside the test's process. Tests reach the server's internals only through this file and
-//! `people.rs`.
+//! A node of the shop inside the test's process. Tests reach the server's internals only through this file, `people.rs` and
+//! `invariants.rs`.
 
 use super::{
     api::{ADMIN_TOKEN, Api},

@@ -19,6 +19,7 @@ mod edited;
 mod expire;
 mod expiry_timer;
 mod handle;
+pub mod invariants;
 mod new_drop;
 mod purchase;
 mod release;
