@@ -411,7 +411,7 @@ fn size_list(sizes_left: &[String]) -> String {
 }
 
 /// `1,000,000`: thousands are grouped because the numbers are read from a distance.
-fn grouped(number: i32) -> String {
+fn grouped(number: impl fmt::Display) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

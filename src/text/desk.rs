@@ -1,6 +1,6 @@
 //! The text of the desk, for those who run drops.
 
-use super::{BRAND, SIZE, grouped};
+use super::{BRAND, SIZE, grouped, isolated};
 use crate::domain::edit::{EditError, Refusal};
 #[cfg(not(target_arch = "wasm32"))]
 use chrono::{DateTime, TimeZone};
@@ -178,6 +178,112 @@ pub fn remove_size(index: usize) -> String {
 /// A number of pairs.
 pub fn count(pairs: i32) -> String {
     grouped(pairs)
+}
+
+/// The verdict of the stock proof.
+pub const BALANCED: &str =
+    "The stock adds up: in every size, available, held and sold pairs are the total, by the tables and by the log.";
+/// Before the time.
+pub const PROVED: &str = "Proved";
+/// Before what is wrong.
+pub const NOT_BALANCED: &str = "The stock does not add up.";
+pub const PROVE_AGAIN: &str = "Prove again";
+pub const EXPORT_JSON: &str = "Export as JSON";
+/// The columns of the proof of a size, beside *Pairs*.
+pub const BY_THE_TABLES: &str = "By the tables";
+pub const BY_THE_LOG: &str = "By the log";
+pub const AGREE: &str = "Agree";
+pub const YES: &str = "Yes";
+pub const NO: &str = "No";
+/// Its rows, beside *Total*, *Held*, *Cancelled*, *Sold* and *Available*.
+pub const PURCHASES_MADE: &str = "Purchases made";
+pub const ALL_TOGETHER: &str = "Available + held + sold";
+/// Of an entry of the audit log.
+pub const DOES_NOT_FOLLOW: &str = "does not begin with what the entry before ended with";
+/// What holds in every committed state.
+pub const INVARIANTS: &str = "What must always hold";
+/// Above where each number comes from, by the tables and by the log.
+pub const HOW_IT_IS_PROVED: &str = "Where the numbers come from";
+pub const TOTAL_PROVED: [&str; 2] = ["as stored with the size", "after the last change in the audit log"];
+pub const HELD_PROVED: [&str; 2] = ["as stored with the size", "the active reservations"];
+pub const PURCHASES_PROVED: [&str; 2] = ["all purchases, also cancelled ones", "the completed reservations"];
+pub const CANCELLED_PROVED: [&str; 2] = ["the cancelled purchases", "the cancellations in the audit log"];
+pub const SOLD_PROVED: [&str; 2] =
+    ["the completed purchases", "the completed reservations without the cancellations in the audit log"];
+pub const AVAILABLE_PROVED: [&str; 2] = ["as stored with the size", "the total without what is held and sold"];
+pub const BALANCE_PROVED: [&str; 2] = ["added up", "the total"];
+pub const PRUNED_NOTE: &str = "Reservations that expired or were released may be deleted after a while. No step needs them; \
+     they are only counted for information.";
+
+/// `version 128, edit version 3`
+pub fn versions(version: i64, edit_version: i64) -> String {
+    format!("version {version}, edit version {edit_version}")
+}
+
+/// `US 9, Held: 3 by the tables, 2 by the log.`
+pub fn disagreement(label: &str, step: &str, tables: i64, log: i64) -> String {
+    format!("{}, {step}: {} by the tables, {} by the log.", isolated(label), number(tables), number(log))
+}
+
+/// `US 9: change 17 of the log begins with 10 pairs, but the one before ended with 9.`
+pub fn gap_in_the_log(label: &str, change_id: i64, begins: Option<i64>, ended: Option<i64>) -> String {
+    let pairs = |total: Option<i64>| total.map_or("no such size".into(), |total| format!("{} pairs", number(total)));
+    let before = match ended {
+        None => "there was no such size before".into(),
+        Some(_) => format!("the one before ended with {}", pairs(ended)),
+    };
+    format!("{}: change {change_id} of the log begins with {}, but {before}.", isolated(label), pairs(begins))
+}
+
+/// `This does not hold (3 times): a reservation has at most one purchase.`
+pub fn violated(invariant: &str, times: i64) -> String {
+    let times = if times == 1 { "once".into() } else { format!("{} times", number(times)) };
+    format!("This does not hold ({times}): {invariant}.")
+}
+
+/// Whether an invariant holds.
+pub fn holds(violations: i64) -> String {
+    match violations {
+        0 => "holds".into(),
+        1 => "violated once".into(),
+        times => format!("violated {} times", number(times)),
+    }
+}
+
+/// `Reservations stored: 12, of them 1 active, 8 completed, 2 expired, 1 released.`
+pub fn reservations_stored(stored: i64, active: i64, completed: i64, expired: i64, released: i64) -> String {
+    let [stored, active, completed, expired, released] = [stored, active, completed, expired, released].map(number);
+    format!(
+        "Reservations stored: {stored}, of them {active} active, {completed} completed, {expired} expired, \
+         {released} released."
+    )
+}
+
+/// `Purchases made: 8, of them 7 completed, 1 cancelled.`
+pub fn purchases_made(made: i64, completed: i64, cancelled: i64) -> String {
+    let [made, completed, cancelled] = [made, completed, cancelled].map(number);
+    format!("Purchases made: {made}, of them {completed} completed, {cancelled} cancelled.")
+}
+
+/// Unfolds the changes of a total.
+pub fn changes_of_the_total(count: usize) -> String {
+    if count == 1 {
+        "The total in the audit log: 1 entry".into()
+    } else {
+        format!("The total in the audit log: {count} entries")
+    }
+}
+
+/// `17: 10 → 12 pairs`; a size that did not exist is `–`.
+pub fn logged_total(change_id: i64, before: Option<i64>, after: Option<i64>) -> String {
+    let [before, after] = [before, after].map(|total| total.map_or("–".into(), number));
+    format!("{change_id}: {before} → {after} pairs")
+}
+
+/// A number, which may be negative where something is wrong.
+pub fn number(number: i64) -> String {
+    let sign = if number < 0 { "−" } else { "" };
+    format!("{sign}{}", grouped(number.unsigned_abs()))
 }
 
 /// What happened and what to do next.

@@ -20,6 +20,7 @@ mod http_connections;
 mod migrations;
 mod pages;
 mod pgbouncer;
+mod proof;
 mod purchases;
 mod realtime_connections;
 mod realtime_events;

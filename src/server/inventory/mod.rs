@@ -21,6 +21,7 @@ mod expiry_timer;
 mod handle;
 pub mod invariants;
 mod new_drop;
+mod proof;
 mod purchase;
 mod release;
 mod reserve;
@@ -38,9 +39,11 @@ pub(crate) use create::{Created, create, insert};
 pub(crate) use edit::{Action, Edit, Fields, Move, PairsMoved, edit};
 pub(crate) use expire::expire;
 pub use handle::Inventory;
+pub(crate) use invariants::Checked;
 pub(crate) use new_drop::{
     Description, Dollars, DropName, IdempotencyKey, ImageUrl, Label, NewDrop, NewSize, NewSizes, Pairs, PriceCents,
     SaleTime, SaleWindow,
 };
+pub(crate) use proof::{LoggedTotal, Proof, SizeProof, Step, StepName, prove};
 pub use statements::PREPARED;
 pub(crate) use submit::{Target, purchase, release, reserve};

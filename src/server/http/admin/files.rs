@@ -9,8 +9,9 @@ use axum::{
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-pub(super) static STYLE_SHEET: LazyLock<File> =
-    LazyLock::new(|| File::new("css", "text/css; charset=utf-8", include_str!("desk.css")));
+pub(super) static STYLE_SHEET: LazyLock<File> = LazyLock::new(|| {
+    File::new("css", "text/css; charset=utf-8", concat!(include_str!("desk.css"), include_str!("proof.css")))
+});
 
 pub(super) static SCRIPT: LazyLock<File> =
     LazyLock::new(|| File::new("js", "text/javascript; charset=utf-8", include_str!("desk.js")));

@@ -9,6 +9,7 @@ mod files;
 mod form;
 mod guard;
 mod preview;
+mod proof;
 mod sign_in;
 mod status;
 mod zone;
@@ -37,6 +38,8 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/admin/drops/preview", post(drop_form::preview))
         .route("/admin/drops/{id}", get(drop::page))
         .route("/admin/drops/{id}/edit", get(drop_form::edit).post(drop_form::save))
+        .route("/admin/drops/{id}/proof", get(proof::page))
+        .route("/admin/drops/{id}/proof.json", get(proof::download))
         .route("/admin/drops/{id}/stock", post(drop::move_pairs))
         .route("/admin/drops/{id}/{action}", post(drop::act))
         .route("/admin/sign-out", post(sign_in::sign_out))

@@ -10,6 +10,7 @@ mod dialect2;
 mod drops;
 mod error;
 pub(crate) mod listing;
+mod proof;
 mod purchases;
 mod reservations;
 mod timed;
@@ -30,6 +31,7 @@ use axum::{
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .merge(drops::routes())
+        .merge(proof::routes())
         .merge(reservations::routes())
         .merge(purchases::routes())
         .merge(users::routes())
