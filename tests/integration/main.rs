@@ -13,6 +13,7 @@ mod drop_list;
 mod drops;
 mod edits;
 mod expiry;
+mod exports;
 mod failed_transactions;
 mod health;
 mod history;

@@ -7,6 +7,7 @@ pub(crate) mod calendar;
 mod content;
 pub(crate) mod context;
 mod document;
+mod exports;
 pub(crate) mod health;
 pub(crate) mod pages;
 mod query;

@@ -5,6 +5,7 @@ mod drop;
 mod drop_form;
 mod drop_id;
 mod drops;
+mod exports;
 mod files;
 mod form;
 mod guard;
@@ -40,6 +41,8 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/admin/drops/{id}/edit", get(drop_form::edit).post(drop_form::save))
         .route("/admin/drops/{id}/proof", get(proof::page))
         .route("/admin/drops/{id}/proof.json", get(proof::download))
+        .route("/admin/drops/{id}/purchases.csv", get(exports::purchases))
+        .route("/admin/drops/{id}/reservations.csv", get(exports::reservations))
         .route("/admin/drops/{id}/stock", post(drop::move_pairs))
         .route("/admin/drops/{id}/{action}", post(drop::act))
         .route("/admin/sign-out", post(sign_in::sign_out))

@@ -9,6 +9,7 @@ mod body;
 mod dialect2;
 mod drops;
 mod error;
+mod exports;
 pub(crate) mod listing;
 mod proof;
 mod purchases;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .merge(drops::routes())
         .merge(proof::routes())
+        .merge(exports::routes())
         .merge(reservations::routes())
         .merge(purchases::routes())
         .merge(users::routes())
