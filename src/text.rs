@@ -1,6 +1,8 @@
 //! The text of the pages and of every error: short and plain, without exclamation marks. An error says what happened
 //! and what to do next.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod board;
 pub mod desk;
 
 use crate::domain::{

@@ -1,6 +1,7 @@
 //! Everything that runs only on the server, and how a node starts and stops.
 
 pub mod auth;
+pub mod board;
 pub mod catalog;
 pub mod clock;
 pub mod config;

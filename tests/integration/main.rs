@@ -5,6 +5,7 @@ mod admin_drop_forms;
 mod admin_drops;
 mod admin_sessions;
 mod batching;
+mod board;
 mod configuration;
 mod constraints;
 mod crashes;

@@ -9,13 +9,17 @@ use super::{
     stock::{shown_stock, stored_stock},
     wait::until,
 };
-use sneakdrop::server::{
-    auth::origin::Origins,
-    config::{Config, Dialect},
-    database::Pool,
-    inventory::{PREPARED, Strategy},
-    jobs, serve,
-    state::AppState,
+use sneakdrop::{
+    domain::error::DropError,
+    server::{
+        auth::origin::Origins,
+        board::{self, Board},
+        config::{Config, Dialect},
+        database::Pool,
+        inventory::{PREPARED, Strategy},
+        jobs, serve,
+        state::AppState,
+    },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
@@ -181,6 +185,11 @@ impl Node {
     pub(crate) async fn until_queued(&self, commands: usize) {
         let what = format!("{commands} commands are queued");
         until(&what, async || (self.state.inventory.waiting_callers() == commands).then_some(())).await;
+    }
+
+    /// The board of a drop, as the desk shows it.
+    pub(crate) async fn board(&self, drop_id: i64) -> Result<Board, DropError> {
+        board::read(&self.state, drop_id).await
     }
 
     /// How many jobs and WebSocket connections are running.

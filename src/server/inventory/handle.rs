@@ -3,6 +3,7 @@
 use super::{
     batcher::{Batcher, Strategy},
     expiry_timer::ExpiryTimer,
+    refusals::Refusals,
     transaction::Committed,
 };
 use crate::server::{
@@ -35,6 +36,7 @@ pub struct Shared {
     pub(super) catalog: Arc<Catalog>,
     pub(crate) batcher: Batcher,
     pub(crate) expiry_timer: ExpiryTimer,
+    pub refusals: Refusals,
     /// Sends what concerns single users after a commit; the inventory does not know how.
     notify: Notify,
     pub(super) reservation_ttl: Duration,
@@ -54,6 +56,7 @@ impl Inventory {
         Self(Arc::new(Shared {
             batcher: Batcher::new(strategy),
             expiry_timer: ExpiryTimer::default(),
+            refusals: Refusals::new(clock.now()),
             reservation_ttl,
             pool,
             clock,

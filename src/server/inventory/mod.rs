@@ -23,6 +23,7 @@ pub mod invariants;
 mod new_drop;
 mod proof;
 mod purchase;
+mod refusals;
 mod release;
 mod reserve;
 mod settled;

@@ -3,7 +3,8 @@
 use super::{
     command::{Answer, Callers, Command, Granted, Purchased, Released, Request},
     handle::Inventory,
-    settled, worker,
+    settled::{self, Settled},
+    worker,
 };
 use crate::{
     domain::error::{DropError, Missing},
@@ -26,12 +27,15 @@ pub(crate) async fn reserve(
     drop_id: i64,
     size: Option<String>,
 ) -> Result<Granted, DropError> {
-    if inventory.is_sold_out_for(user.id, drop_id, size.as_deref()) {
-        return Err(DropError::SoldOut);
-    }
-    // Sizes that don't exist become one, so that they are repetitions of one command and cannot fill a queue.
-    let size = size.map(|label| if inventory.catalog.may_have_size(drop_id, &label) { label } else { String::new() });
-    let (granted, is_repeated) = submit(inventory, drop_id, user, |callers| Request::Reserve(size, callers)).await?;
+    let reply = if inventory.is_sold_out_for(user.id, drop_id, size.as_deref()) {
+        Err(DropError::SoldOut)
+    } else {
+        // Sizes that don't exist become one, so that they are repetitions of one command and cannot fill a queue.
+        let size =
+            size.map(|label| if inventory.catalog.may_have_size(drop_id, &label) { label } else { String::new() });
+        submit(inventory, drop_id, user, |callers| Request::Reserve(size, callers)).await
+    };
+    let (granted, is_repeated) = counted(inventory, drop_id, reply)?;
     Ok(Granted { was_held: granted.was_held || is_repeated, ..granted })
 }
 
@@ -51,12 +55,13 @@ pub(crate) async fn purchase(inventory: &Inventory, user: Identity, target: Targ
         // The user and the drop of a reservation never change, so they can be read without the lock.
         Target::Reservation(id) => (drop_of(&inventory.pool, user, id).await?, Some(id)),
     };
-    match submit(inventory, drop_id, user, |callers| Request::Purchase(reservation_id, callers)).await {
+    let reply = match submit(inventory, drop_id, user, |callers| Request::Purchase(reservation_id, callers)).await {
         Err(DropError::NoActiveReservation) => {
-            settled::read(&inventory.pool, user.id, drop_id, reservation_id).await?.purchased()
+            settled::read(&inventory.pool, user.id, drop_id, reservation_id).await.and_then(Settled::purchased)
         }
         reply => reply.map(|(purchased, _)| purchased),
-    }
+    };
+    counted(inventory, drop_id, reply)
 }
 
 async fn drop_of(pool: &Pool, user: Identity, reservation_id: i64) -> Result<i64, DropError> {
@@ -82,12 +87,21 @@ pub(crate) async fn release(
     drop_id: i64,
     reservation_id: Option<i64>,
 ) -> Result<Released, DropError> {
-    match submit(inventory, drop_id, user, |callers| Request::Release(reservation_id, callers)).await {
+    let reply = match submit(inventory, drop_id, user, |callers| Request::Release(reservation_id, callers)).await {
         Err(DropError::NoActiveReservation) => {
-            settled::read(&inventory.pool, user.id, drop_id, reservation_id).await?.released()
+            settled::read(&inventory.pool, user.id, drop_id, reservation_id).await.and_then(Settled::released)
         }
         reply => reply.map(|(released, _)| released),
+    };
+    counted(inventory, drop_id, reply)
+}
+
+/// The reply of a drop, counted if it is a refusal.
+fn counted<R>(inventory: &Inventory, drop_id: i64, reply: Result<R, DropError>) -> Result<R, DropError> {
+    if let Err(error) = &reply {
+        inventory.refusals.count(&inventory.catalog, drop_id, error);
     }
+    reply
 }
 
 /// Puts a command into its drop's queue and waits for the reply. A command whose callers stop waiting before its batch

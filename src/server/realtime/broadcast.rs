@@ -69,6 +69,11 @@ impl Broadcast {
         }
     }
 
+    /// How many WebSockets are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.lock().all.len()
+    }
+
     /// Sends notifications to the users whom they concern.
     pub(crate) fn notify(&self, notifications: Vec<Notification>) {
         for notification in notifications {

@@ -83,6 +83,11 @@ impl SocketIo {
         }
     }
 
+    /// How many clients are connected.
+    pub(crate) fn clients(&self) -> usize {
+        lock(&self.clients).len()
+    }
+
     /// Must be read before the flush that is then [sent](Self::send).
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
@@ -268,7 +273,7 @@ async fn admit(State(state): State<AppState>, request: Request, next: Next) -> R
         return DropError::ForeignOrigin.into_response();
     }
     let is_new = !request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="));
-    let is_full = || state.socket_io.iter().any(|socket_io| lock(&socket_io.clients).len() >= max_connections());
+    let is_full = || state.socket_io.iter().any(|socket_io| socket_io.clients() >= max_connections());
     if is_new && is_full() { DropError::Unavailable.into_response() } else { next.run(request).await }
 }
 

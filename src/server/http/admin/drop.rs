@@ -15,6 +15,7 @@ use crate::{
     },
     server::{
         auth::admin::AdminSession,
+        board::{self, Board},
         catalog::{Catalog, DropStatus, ManagedDrop},
         inventory::{self, Action, Actor, Edit, Label, Move, Pairs, PairsMoved},
         state::AppState,
@@ -112,13 +113,23 @@ async fn show(state: &AppState, zone: Zone, id: i64, error: Option<&EditError>) 
         Ok(None) => return error_page(state, &DropError::NotFound(Missing::Drop)),
         Err(error) => return error_page(state, &error),
     };
+    let board = match board::read(state, id).await {
+        Ok(board) => board,
+        Err(error) => return error_page(state, &error),
+    };
     let name = managed.drop.name.clone();
-    let mut page = document(state, Place::Other(&name), content(managed, zone, state.clock.now(), error));
+    let mut page = document(state, Place::Other(&name), content(managed, &board, zone, state.clock.now(), error));
     *page.status_mut() = error.map_or(StatusCode::OK, |error| error.clone().into_response().status());
     page
 }
 
-fn content(managed: ManagedDrop, zone: Zone, now: DateTime<Utc>, error: Option<&EditError>) -> impl IntoView + use<> {
+fn content(
+    managed: ManagedDrop,
+    board: &Board,
+    zone: Zone,
+    now: DateTime<Utc>,
+    error: Option<&EditError>,
+) -> impl IntoView + use<> {
     let ManagedDrop { drop, status, edit_version } = managed;
     let id = drop.id;
     let path = format!("/admin/drops/{id}");
@@ -150,6 +161,7 @@ fn content(managed: ManagedDrop, zone: Zone, now: DateTime<Utc>, error: Option<&
                 {steering(&path, status, &drop, now)}
                 {stock(&path, &drop, edit_version)}
             </div>
+            {super::board::content(board)}
         </div>
     }
 }

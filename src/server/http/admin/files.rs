@@ -10,7 +10,11 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 pub(super) static STYLE_SHEET: LazyLock<File> = LazyLock::new(|| {
-    File::new("css", "text/css; charset=utf-8", concat!(include_str!("desk.css"), include_str!("proof.css")))
+    File::new(
+        "css",
+        "text/css; charset=utf-8",
+        concat!(include_str!("desk.css"), include_str!("board.css"), include_str!("proof.css")),
+    )
 });
 
 pub(super) static SCRIPT: LazyLock<File> =

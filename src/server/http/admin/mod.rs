@@ -1,5 +1,7 @@
 //! The desk, `/admin`: the pages of those who run drops. They are rendered on the server and need no WebAssembly.
 
+mod board;
+mod chart;
 mod document;
 mod drop;
 mod drop_form;

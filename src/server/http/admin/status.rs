@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_draft_and_an_archived_drop_are_that_whatever_their_times() {
-        for (status, expected) in [(DropStatus::Draft, DeskStatus::Draft), (DropStatus::Archived, DeskStatus::Archived)] {
+        for (status, expected) in [(DropStatus::Draft, DeskStatus::Draft), (DropStatus::Archived, DeskStatus::Archived)]
+        {
             for seconds in [-1, 50, 100] {
                 for is_paused in [false, true] {
                     let drop = StatusFacts { status, is_paused, sold_out_since: Some(at(50)), ..published() };
