@@ -1,4 +1,5 @@
 import AxeBuilder from "@axe-core/playwright";
+import { readFile } from "node:fs/promises";
 import type { Page } from "@playwright/test";
 import { card, expect, open, signIn, test, toast, type Shop } from "./shop";
 
@@ -82,6 +83,31 @@ for (const width of [390, 1440]) {
     await card(bob, "Night Market Low").getByRole("button", { name: "Reserve" }).click();
     await card(bob, "Night Market Low").getByRole("button", { name: "Complete purchase" }).click();
     await expect(card(bob, "Night Market Low").getByText("Yours. Order 000002")).toBeVisible();
+
+    // An order is cancelled, the purchases are exported, and the stock is proved.
+    await expect(desk.locator("#board")).toContainText("2 of 12");
+    await desk.getByRole("link", { name: "Purchases" }).click();
+    await desk.getByLabel("Order or name").fill("bob");
+    await desk.getByRole("button", { name: "Search" }).click();
+    const order = desk.getByRole("row", { name: "000002" });
+    await order.locator("summary").click();
+    await order.getByRole("textbox").fill("Paid twice");
+    await expectNoViolations(desk, "purchases");
+    await order.getByRole("button", { name: "Cancel order 000002" }).click();
+    await expect(order).toContainText("Cancelled");
+    await expect(toast(bob, "Order 000002 was cancelled.")).toBeVisible();
+    const exported = desk.waitForEvent("download");
+    await desk.getByRole("link", { name: "Export purchases (CSV)" }).click();
+    const rows = (await readFile(await (await exported).path(), "utf8")).trim().split("\r\n");
+    expect(rows).toHaveLength(3);
+    expect(rows.find((row) => row.startsWith("2,"))).toMatch(/^2,cancelled,bob,.*Paid twice$/);
+    await desk.goto(`${shop.url}/admin/drops/1/proof`);
+    await expect(desk.getByText("The stock adds up")).toBeVisible();
+    await expectNoViolations(desk, "proof");
+    await desk.goto(`${shop.url}/admin/log`);
+    await expect(desk.getByText("Order 000002 cancelled")).toBeVisible();
+    await expectNoViolations(desk, "log");
+    await desk.goto(`${shop.url}/admin/drops/1`);
 
     // The description and the end reach open pages.
     await bob.goto(`${shop.url}/drops/1`);

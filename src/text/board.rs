@@ -106,7 +106,7 @@ pub fn time_mark(at: DateTime<Utc>, seconds_apart: i64) -> String {
     let format = match seconds_apart {
         ..60 => "%H:%M:%S",
         60..86_400 if !is_midnight => "%H:%M",
-        ..2_592_000 => "%-d %b",
+        60..2_592_000 => "%-d %b",
         _ => "%b %Y",
     };
     at.format(format).to_string()

@@ -99,6 +99,43 @@ pub const ADD: &str = "Add";
 pub const TAKE_BACK: &str = "Take back";
 pub const NEW_SIZE: &str = "New size";
 
+/// The page of a drop's purchases, and its columns.
+pub const ORDER: &str = "Order";
+pub const BOUGHT_AT: &str = "Bought at";
+pub const EXPORT_PURCHASES: &str = "Export purchases (CSV)";
+pub const EXPORT_RESERVATIONS: &str = "Export reservations (CSV)";
+/// Names the field that searches the purchases.
+pub const ORDER_OR_NAME: &str = "Order or name";
+pub const SEARCH: &str = "Search";
+pub const SHOW_ALL: &str = "Show all";
+pub const NO_PURCHASES: &str = "No pair of this drop is sold yet.";
+pub const NO_OLDER_PURCHASES: &str = "There are no older purchases.";
+/// Unfolds the form that cancels an order.
+pub const CANCEL: &str = "Cancel";
+pub const CANCEL_EFFECT: &str = "The pair returns to stock at once. The buyer sees that the order is cancelled, and the reason. It cannot be undone.";
+
+/// The page of the audit log, and its columns.
+pub const WHEN: &str = "When";
+pub const WHO: &str = "Who";
+pub const WHAT: &str = "What changed";
+pub const NO_CHANGES: &str = "Nothing was changed yet.";
+pub const NO_OLDER_CHANGES: &str = "There are no older changes.";
+
+/// What a change did.
+pub const CREATED: &str = "Created";
+pub const PUBLISHED: &str = "Published";
+pub const UNPUBLISHED: &str = "Unpublished";
+pub const RESUMED: &str = "Resumed";
+/// When the log began, its drops were there already.
+pub const RECORDED: &str = "In stock when this log began";
+/// The fields that a change names, beside [`PRICE`] and [`START`].
+pub const LIMIT_OF_A_CHANGE: &str = "Limit";
+pub const ORDER_OF_SIZES: &str = "Order of the sizes";
+/// In the place of a field's value.
+pub const NONE: &str = "none";
+/// Between what a field was and what it became.
+pub const BECAME: &str = " → ";
+
 /// The title of an error's page.
 pub const NOT_DONE: &str = "That did not work";
 
@@ -173,6 +210,68 @@ pub fn move_down(index: usize) -> String {
 
 pub fn remove_size(index: usize) -> String {
     format!("Remove size {}", index + 1)
+}
+
+/// The title of a page about one drop: `Purchases · Volt Runner`.
+pub fn page_of_drop(page: &str, drop: &str) -> String {
+    format!("{page} · {}", isolated(drop))
+}
+
+/// `000123`.
+pub fn order_number(purchase_id: i64) -> String {
+    format!("{purchase_id:06}")
+}
+
+/// `412 completed, 3 cancelled`.
+pub fn purchases_counted(completed: i32, cancelled: i32) -> String {
+    format!("{} completed, {} cancelled", grouped(completed), grouped(cancelled))
+}
+
+/// Instead of purchases.
+pub fn nothing_found(search: &str) -> String {
+    format!("No order and no name matches “{}”.", isolated(search))
+}
+
+/// The button that does it.
+pub fn cancel_order(purchase_id: i64) -> String {
+    format!("Cancel order {}", order_number(purchase_id))
+}
+
+/// In the log, before the reason.
+pub fn order_cancelled(purchase_id: i64) -> String {
+    format!("Order {} cancelled", order_number(purchase_id))
+}
+
+/// The requirement for the reason of a cancellation.
+pub fn reason_refused(expected: &str) -> String {
+    format!("The reason {expected}.")
+}
+
+/// Who made a change, as the log has it: `Desk session 12`.
+pub fn actor(actor: &str) -> String {
+    match actor.split_once(' ') {
+        Some(("session", number)) => format!("Desk session {number}"),
+        Some(("sql", role)) => format!("SQL as {role}"),
+        None if actor == "token" => "REST token".into(),
+        None if actor == "seed" => "Sample data".into(),
+        None if actor == "migration" => "Migration".into(),
+        _ => actor.into(),
+    }
+}
+
+/// A drop in a choice: `7 · Volt Runner`, as names may be the same.
+pub fn numbered_drop(id: i64, name: &str) -> String {
+    format!("{id} · {}", isolated(name))
+}
+
+/// In the place of the name of a drop that was deleted.
+pub fn deleted_drop(id: i64) -> String {
+    format!("Drop {id}, deleted")
+}
+
+/// Unfolds the rest of a list: `12 more`.
+pub fn more(count: usize) -> String {
+    format!("{count} more")
 }
 
 /// A number of pairs.

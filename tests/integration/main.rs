@@ -3,6 +3,8 @@
 
 mod admin_drop_forms;
 mod admin_drops;
+mod admin_log;
+mod admin_purchases;
 mod admin_sessions;
 mod batching;
 mod board;

@@ -5,4 +5,4 @@ pub mod admin;
 pub(crate) mod caller;
 pub mod origin;
 pub mod session;
-mod username;
+pub(crate) mod username;

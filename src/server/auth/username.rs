@@ -46,8 +46,8 @@ impl Username {
     }
 }
 
-/// Unicode's `toNFKC_Casefold`, with words separated by single spaces.
-fn key_of(name: &str) -> String {
+/// Unicode's `toNFKC_Casefold`, with words separated by single spaces. Also for the beginning of a name that is searched for.
+pub(crate) fn key_of(name: &str) -> String {
     let mut key: String = name.chars().filter(|c| !is_invisible(*c)).nfd().collect();
     // A folded character may be composed with the one after it, and then have another folding.
     for _ in 0..2 {

@@ -209,8 +209,8 @@ async fn query_restocked(connection: &mut PgConnection, drop_id: i64) -> Result<
                   (select coalesce(sum(value::bigint), 0) from jsonb_each_text(after -> 'sizes'))::bigint
                       - (select coalesce(sum(value::bigint), 0) from jsonb_each_text(before -> 'sizes'))::bigint as "added!"
            from drop_changes
-           -- What the log began with had been there before.
-           where drop_id = $1 and (before ? 'sizes' or after ? 'sizes') and action <> 'recorded'"#,
+           -- What a drop or the log began with had been there from the start.
+           where drop_id = $1 and (before ? 'sizes' or after ? 'sizes') and action not in ('created', 'recorded')"#,
         drop_id
     );
     restocked.fetch_all(connection).await

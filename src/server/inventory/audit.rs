@@ -124,7 +124,7 @@ pub(crate) struct Change {
 }
 
 /// How many changes a page of the log has.
-const CHANGES_ON_A_PAGE: i64 = 50;
+const CHANGES_ON_A_PAGE: usize = 50;
 
 /// Which changes to read.
 #[derive(Clone, Copy, Default)]
@@ -137,8 +137,15 @@ pub(crate) struct Wanted {
     pub(crate) since_edit_version: Option<i64>,
 }
 
-/// Changes, newest first, at most [`CHANGES_ON_A_PAGE`].
-pub(crate) async fn changes(pool: &Pool, wanted: Wanted) -> Result<Vec<Change>, DropError> {
+/// One page of the log.
+pub(crate) struct Changes {
+    /// Newest first, at most [`CHANGES_ON_A_PAGE`].
+    pub(crate) changes: Vec<Change>,
+    /// The next page is of those before this one.
+    pub(crate) older: Option<i64>,
+}
+
+pub(crate) async fn changes(pool: &Pool, wanted: Wanted) -> Result<Changes, DropError> {
     let rows = sqlx::query_as!(
         Change,
         r#"select id, drop_id, edit_version, actor, action, before, after, reason, purchase_id,
@@ -149,10 +156,13 @@ pub(crate) async fn changes(pool: &Pool, wanted: Wanted) -> Result<Vec<Change>, 
         wanted.drop_id,
         wanted.before.unwrap_or(i64::MAX),
         wanted.since_edit_version.unwrap_or(0),
-        CHANGES_ON_A_PAGE
+        CHANGES_ON_A_PAGE as i64 + 1
     );
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-    let changes = with_timeout(rows.fetch_all(&mut *connection)).await?;
+    let mut changes = with_timeout(rows.fetch_all(&mut *connection)).await?;
     connection.put_back();
-    Ok(changes)
+    let has_older = changes.len() > CHANGES_ON_A_PAGE;
+    changes.truncate(CHANGES_ON_A_PAGE);
+    let older = changes.last().filter(|_| has_older).map(|change| change.id);
+    Ok(Changes { changes, older })
 }

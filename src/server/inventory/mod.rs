@@ -33,7 +33,7 @@ mod submit;
 mod transaction;
 mod worker;
 
-pub(crate) use audit::{Actor, Change, Wanted, changes};
+pub(crate) use audit::{Actor, Change, Changes, Wanted, changes};
 pub use batcher::Strategy;
 pub(crate) use command::{Granted, Purchased, Released};
 pub(crate) use create::{Created, create, insert};

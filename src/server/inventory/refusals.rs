@@ -23,7 +23,7 @@ impl Refusals {
     }
 
     /// In a rush nearly all refusals are of a drop and reason that were counted before, and cost one lookup.
-    pub fn count(&self, catalog: &Catalog, drop_id: i64, error: &DropError) {
+    pub(super) fn count(&self, catalog: &Catalog, drop_id: i64, error: &DropError) {
         let reason = (drop_id, error.code());
         if let Some(count) = self.counts.read().unwrap_or_else(PoisonError::into_inner).get(&reason) {
             count.fetch_add(1, Ordering::Relaxed);

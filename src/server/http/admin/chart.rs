@@ -58,9 +58,11 @@ pub(super) fn stock(drop_name: &str, timeline: &Timeline) -> impl IntoView + use
 pub(super) fn rates(drop_name: &str, timeline: &Timeline) -> impl IntoView + use<> {
     let (reserved, bought): (Vec<_>, Vec<_>) = timeline.rates().unzip();
     let most = |rates: &[f64]| rates.iter().copied().fold(0.0, f64::max);
-    let highest = most(&reserved).max(most(&bought));
-    let (seconds, unit) = unit_of(highest);
-    let axes = Axes { from: timeline.from, until: timeline.until(), marks: value_marks(highest * seconds, 0.0) };
+    let per_second = most(&reserved).max(most(&bought));
+    let (seconds, unit) = unit_of(per_second);
+    let highest = per_second * seconds;
+    let marks = value_marks(highest, highest.min(0.5));
+    let axes = Axes { from: timeline.from, until: timeline.until(), marks };
     let ends: Vec<_> = timeline.stocks().map(|(at, _)| axes.x(at)).collect();
     let levels = |rates: &[f64]| -> Vec<Point> {
         let levels = ends.windows(2).zip(rates);

@@ -18,6 +18,7 @@ pub(super) fn document(state: &AppState, place: Place<'_>, content: impl IntoVie
         Place::SignIn => text::SIGN_IN,
         Place::Drops => text::DROPS,
         Place::NewDrop => desk::NEW_DROP,
+        Place::Log => desk::LOG,
         Place::Other(title) => title,
     };
     let html = view! {
@@ -58,6 +59,8 @@ pub(super) enum Place<'a> {
     SignIn,
     Drops,
     NewDrop,
+    /// Of all drops.
+    Log,
     /// Any other page, by its title.
     Other(&'a str),
 }
@@ -91,6 +94,9 @@ fn header(place: Place<'_>) -> impl IntoView {
                     </a>
                     <a href="/admin/drops/new" aria-current=(place == Place::NewDrop).then_some("page")>
                         {desk::NEW_DROP}
+                    </a>
+                    <a href="/admin/log" aria-current=(place == Place::Log).then_some("page")>
+                        {desk::LOG}
                     </a>
                 </nav>
                 <form method="post" action="/admin/sign-out">

@@ -232,6 +232,7 @@ fn steering(path: &str, status: DropStatus, drop: &SneakerDrop, now: DateTime<Ut
     }
 }
 
+/// Not replaced while the page follows the sale: what was chosen and typed stays.
 fn stock(path: &str, drop: &SneakerDrop, edit_version: i64) -> impl IntoView + use<> {
     let action = format!("{path}/stock");
     let sizes = drop.sizes.iter().map(|size| view! { <option>{size.label.clone()}</option> }).collect_view();
@@ -244,7 +245,7 @@ fn stock(path: &str, drop: &SneakerDrop, edit_version: i64) -> impl IntoView + u
     };
     let version = move || view! { <input type="hidden" name="editVersion" value=edit_version /> };
     view! {
-        <section id="more-pairs" class="steering" aria-labelledby="stock-title" data-live="">
+        <section class="steering" aria-labelledby="stock-title">
             <h2 id="stock-title">{desk::MORE_PAIRS}</h2>
             <p class="quiet">{desk::MORE_PAIRS_HINT}</p>
             <form method="post" action=action.clone() class="row">

@@ -1,6 +1,7 @@
 //! The form of a drop, for a new one and for changes, with a preview of its card.
 
 use super::{
+    change::change_list,
     document::{Place, document, error_page},
     drop_id::DropId,
     form::Form,
@@ -17,8 +18,8 @@ use crate::{
         auth::admin::AdminSession,
         catalog::{Catalog, DropStatus, ManagedDrop},
         inventory::{
-            self, Action, Actor, Description, Dollars, DropName, Edit, Fields, ImageUrl, NewDrop, NewSize, NewSizes,
-            Pairs, PriceCents, SaleTime, SaleWindow, Wanted,
+            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, ImageUrl, NewDrop, NewSize,
+            NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Wanted,
         },
         state::AppState,
         whole_number::NumberOrText,
@@ -110,8 +111,7 @@ pub(super) async fn save(
     let mut typed = typed;
     if let EditError::EditedMeanwhile { edit_version } = error {
         let wanted = Wanted { drop_id: Some(id), since_edit_version: typed.edit_version, ..Wanted::default() };
-        let changes = inventory::changes(&state.pool, wanted).await.unwrap_or_default();
-        problems.meanwhile = changes.iter().map(|change| format!("{} · {}", change.actor, change.action)).collect();
+        problems.meanwhile = inventory::changes(&state.pool, wanted).await.map(|page| page.changes).unwrap_or_default();
         // Who saves again has seen it.
         typed.edit_version = Some(edit_version);
     }
@@ -369,7 +369,7 @@ struct Problems {
     /// What is wrong with all of it.
     general: Option<String>,
     /// What others changed since the form was opened.
-    meanwhile: Vec<String>,
+    meanwhile: Vec<Change>,
 }
 
 impl Problems {
@@ -461,7 +461,7 @@ fn content(
     };
     view! {
         <h1>{heading}</h1>
-        {summary(problems)}
+        {summary(problems, zone)}
         <div class="drop-form">
         <form class="fields" method="post" action=action data-preview="/admin/drops/preview">
             // What the Enter key presses.
@@ -498,7 +498,7 @@ fn content(
 }
 
 /// Every problem with a link to its field, announced when the page comes.
-fn summary(problems: &Problems) -> impl IntoView + use<> {
+fn summary(problems: &Problems, zone: Zone) -> impl IntoView + use<> {
     let fields: Vec<_> = problems
         .fields
         .iter()
@@ -512,7 +512,13 @@ fn summary(problems: &Problems) -> impl IntoView + use<> {
         })
         .collect();
     let meanwhile = (!problems.meanwhile.is_empty()).then(|| {
-        let changes = problems.meanwhile.iter().map(|change| view! { <li dir="auto">{change.clone()}</li> });
+        let changes = problems.meanwhile.iter().map(|change| {
+            view! {
+                <li>
+                    {zone.time(change.created_at)} ", " {desk::actor(&change.actor)} {change_list(change, zone)}
+                </li>
+            }
+        });
         view! { <ul>{changes.collect_view()}</ul> }
     });
     let general = problems.general.clone();

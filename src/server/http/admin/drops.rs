@@ -174,7 +174,7 @@ fn table(drops: Vec<ListedDrop>, now: DateTime<Utc>) -> impl IntoView {
         }
     });
     view! {
-        <table class="drop-list" role="table" aria-labelledby="drops">
+        <table class="list drop-list" role="table" aria-labelledby="drops">
             <thead role="rowgroup">
                 <tr role="row">{columns.collect_view()}</tr>
             </thead>

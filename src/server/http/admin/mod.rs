@@ -1,6 +1,7 @@
 //! The desk, `/admin`: the pages of those who run drops. They are rendered on the server and need no WebAssembly.
 
 mod board;
+mod change;
 mod chart;
 mod document;
 mod drop;
@@ -11,8 +12,11 @@ mod exports;
 mod files;
 mod form;
 mod guard;
+mod log;
+mod one_drop;
 mod preview;
 mod proof;
+mod purchases;
 mod sign_in;
 mod status;
 mod zone;
@@ -48,6 +52,8 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/admin/drops/{id}/stock", post(drop::move_pairs))
         .route("/admin/drops/{id}/{action}", post(drop::act))
         .route("/admin/sign-out", post(sign_in::sign_out))
+        .merge(purchases::routes())
+        .merge(log::routes())
         .route("/admin/", any(no_such_path))
         .route("/admin/{*path}", any(no_such_path))
         .layer(from_fn_with_state(state.clone(), guard::require_session));

@@ -14,9 +14,9 @@ use crate::{
         catalog::{Catalog, ManagedDrop},
         config::Dialect,
         inventory::{
-            self, Action, Actor, Change, Created, Description, Dollars, DropName, Edit, Fields, IdempotencyKey,
-            ImageUrl, Label, Move, NewDrop, NewSize, NewSizes, Pairs, PairsMoved, PriceCents, SaleTime, SaleWindow,
-            Wanted,
+            self, Action, Actor, Change, Changes, Created, Description, Dollars, DropName, Edit, Fields,
+            IdempotencyKey, ImageUrl, Label, Move, NewDrop, NewSize, NewSizes, Pairs, PairsMoved, PriceCents, SaleTime,
+            SaleWindow, Wanted,
         },
         state::AppState,
         whole_number::Id,
@@ -223,7 +223,8 @@ async fn list_changes(
 ) -> Result<Json<ListChangesResponse>, DropError> {
     let ListChangesRequest { before } = read_query(&uri)?;
     let wanted = Wanted { drop_id: Some(drop_id), before: before.map(Id::get), ..Wanted::default() };
-    Ok(Json(ListChangesResponse { changes: inventory::changes(&state.pool, wanted).await? }))
+    let Changes { changes, .. } = inventory::changes(&state.pool, wanted).await?;
+    Ok(Json(ListChangesResponse { changes }))
 }
 
 async fn edit(

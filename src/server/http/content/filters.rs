@@ -61,7 +61,7 @@ pub(super) fn content(filter: &Wanted, snapshot: &Snapshot) -> impl IntoView + u
 }
 
 /// So that `US 9.5` stands between `US 9` and `US 10`: the letters, then the number.
-fn natural(label: &str) -> (String, f64, &str) {
+pub(in crate::server::http) fn natural(label: &str) -> (String, f64, &str) {
     let from = label.find(|character: char| character.is_ascii_digit()).unwrap_or(label.len());
     let (letters, number) = label.split_at(from);
     let to = number.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(number.len());
