@@ -9,9 +9,13 @@ use serde_json::{Value, json};
 use sneakdrop::domain::event::ServerEvent;
 use sqlx::PgPool;
 
-/// Calls the API as the admin.
+/// Calls the API as the admin, again while the answer is `unavailable`: nothing was changed then, and a slow machine may be busy.
 async fn steer(api: &Api, method: Method, path: &str, body: Value) -> Answer {
-    send(api.request(method, path).bearer_auth(ADMIN_TOKEN).json(&body)).await
+    until("the answer is not unavailable", async || {
+        let answer = send(api.request(method.clone(), path).bearer_auth(ADMIN_TOKEN).json(&body)).await;
+        (answer.code() != "unavailable").then_some(answer)
+    })
+    .await
 }
 
 async fn act(api: &Api, drop_id: i64, action: &str) -> Answer {
