@@ -3,9 +3,10 @@
 use super::{
     document::{Place, document, error_page},
     status::{DeskStatus, StatusFacts},
+    zone::Zone,
 };
 use crate::{
-    domain::{Timestamp, error::DropError},
+    domain::error::DropError,
     server::{
         catalog::DropStatus,
         database::{
@@ -22,7 +23,7 @@ use axum::{extract::State, http::Uri, response::Response};
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
 
-pub(super) async fn list(State(state): State<AppState>, uri: Uri) -> Response {
+pub(super) async fn list(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
     let show = query(&uri).remove("show").filter(|show| SHOWS.iter().any(|(name, _)| name == show)).unwrap_or_default();
     let now = state.clock.now();
     let before = match before(&uri, |id| id.parse().ok()) {
@@ -33,7 +34,7 @@ pub(super) async fn list(State(state): State<AppState>, uri: Uri) -> Response {
         Ok(ListedDrops { drops, .. }) if drops.is_empty() && show.is_empty() && before.is_none() => {
             document(&state, Place::Drops, empty_shop())
         }
-        Ok(drops) => document(&state, Place::Drops, content(drops, &show, now)),
+        Ok(drops) => document(&state, Place::Drops, content(drops, &show, zone, now)),
         Err(error) => error_page(&state, &error),
     }
 }
@@ -119,10 +120,15 @@ fn empty_shop() -> impl IntoView {
     }
 }
 
-fn content(ListedDrops { drops, older }: ListedDrops, show: &str, now: DateTime<Utc>) -> impl IntoView + use<> {
+fn content(
+    ListedDrops { drops, older }: ListedDrops,
+    show: &str,
+    zone: Zone,
+    now: DateTime<Utc>,
+) -> impl IntoView + use<> {
     let list = match drops.is_empty() {
         true => Either::Left(view! { <p class="empty">{text::NOTHING_MATCHES}</p> }),
-        false => Either::Right(table(drops, now)),
+        false => Either::Right(table(drops, zone, now)),
     };
     view! {
         <div class="heading">
@@ -163,7 +169,7 @@ fn filter(show: &str) -> impl IntoView + use<> {
 }
 
 /// On narrow screens each row becomes a block, and the roles keep it a table for screen readers.
-fn table(drops: Vec<ListedDrop>, now: DateTime<Utc>) -> impl IntoView {
+fn table(drops: Vec<ListedDrop>, zone: Zone, now: DateTime<Utc>) -> impl IntoView {
     let columns = [(desk::DROP, None), (text::STATUS, None), (desk::PRICE, Some("number")), (desk::START, None)];
     let counts = [desk::AVAILABLE, desk::HELD, desk::SOLD, text::TOTAL].map(|name| (name, Some("number")));
     let columns = columns.into_iter().chain(counts).map(|(name, class)| {
@@ -178,16 +184,15 @@ fn table(drops: Vec<ListedDrop>, now: DateTime<Utc>) -> impl IntoView {
             <thead role="rowgroup">
                 <tr role="row">{columns.collect_view()}</tr>
             </thead>
-            <tbody role="rowgroup">{drops.into_iter().map(|drop| row(drop, now)).collect_view()}</tbody>
+            <tbody role="rowgroup">{drops.into_iter().map(|drop| row(drop, zone, now)).collect_view()}</tbody>
         </table>
     }
 }
 
-fn row(drop: ListedDrop, now: DateTime<Utc>) -> impl IntoView {
+fn row(drop: ListedDrop, zone: Zone, now: DateTime<Utc>) -> impl IntoView {
     let ListedDrop { id, name, status, is_paused, price_cents, starts_at, ends_at, sold_out_since, .. } = drop;
     let ListedDrop { available_stock, held_stock, total_stock, .. } = drop;
     let status = DeskStatus::at(now, &StatusFacts { status, is_paused, starts_at, ends_at, sold_out_since });
-    let starts_at = Timestamp::from(starts_at);
     let stock = [
         (desk::AVAILABLE, available_stock),
         (desk::HELD, held_stock),
@@ -213,7 +218,7 @@ fn row(drop: ListedDrop, now: DateTime<Utc>) -> impl IntoView {
                 {text::price(price_cents)}
             </td>
             <td role="cell" class="start" data-column=desk::START>
-                <time datetime=starts_at.to_string()>{text::date(starts_at, true)}</time>
+                {zone.time(starts_at.into())}
             </td>
             {stock.collect_view()}
         </tr>

@@ -3,7 +3,8 @@
 use super::{
     change::change_list,
     document::{Place, document, error_page},
-    one_drop::{heading_of_drop, id_of_drop},
+    drop_id::DropId,
+    one_drop::heading_of_drop,
     zone::Zone,
 };
 use crate::{
@@ -20,13 +21,7 @@ use crate::{
     },
     text::{self, desk},
 };
-use axum::{
-    Router,
-    extract::{Path, State},
-    http::Uri,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, http::Uri, response::Response, routing::get};
 use leptos::{either::Either, prelude::*};
 
 pub(super) fn routes() -> Router<AppState> {
@@ -37,7 +32,7 @@ pub(super) fn routes() -> Router<AppState> {
 async fn log(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
     let drop_id = query(&uri).remove("drop").filter(|drop_id| !drop_id.is_empty());
     let read = async {
-        let drop_id = drop_id.map(|drop_id| id_of_drop(&drop_id)).transpose()?;
+        let drop_id = drop_id.map(|id| id.parse().map_err(|_| DropError::NotFound(Missing::Drop))).transpose()?;
         let page = Page::read(&state.pool, drop_id, &uri).await?;
         let is_unknown = drop_id.is_some_and(|id| page.name_of(id).is_none()) && page.log.changes.is_empty();
         if is_unknown { Err(DropError::NotFound(Missing::Drop)) } else { Ok(page) }
@@ -48,15 +43,14 @@ async fn log(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
     }
 }
 
-async fn log_of_drop(State(state): State<AppState>, zone: Zone, Path(drop_id): Path<String>, uri: Uri) -> Response {
+async fn log_of_drop(State(state): State<AppState>, zone: Zone, DropId(drop_id): DropId, uri: Uri) -> Response {
     let read = async {
-        let drop_id = id_of_drop(&drop_id)?;
         let page = Page::read(&state.pool, Some(drop_id), &uri).await?;
         let name = page.name_of(drop_id).ok_or(DropError::NotFound(Missing::Drop))?.to_owned();
-        Ok((drop_id, name, page))
+        Ok((name, page))
     };
     match read.await {
-        Ok((drop_id, name, page)) => {
+        Ok((name, page)) => {
             let title = desk::page_of_drop(desk::LOG, &name);
             document(&state, Place::Other(&title), page.of_drop(drop_id, &name, zone))
         }

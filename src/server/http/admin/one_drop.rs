@@ -1,6 +1,5 @@
 //! What pages about one drop have in common.
 
-use crate::domain::error::{DropError, Missing};
 use leptos::prelude::*;
 
 /// The drop's name, which leads back to it, and what the page shows of it. `id` is the heading's, for what it labels.
@@ -20,9 +19,4 @@ pub(super) fn heading_of_drop(
             <h1 id=id>{title}</h1>
         </hgroup>
     }
-}
-
-/// The id in an address.
-pub(super) fn id_of_drop(text: &str) -> Result<i64, DropError> {
-    text.parse().map_err(|_| DropError::NotFound(Missing::Drop))
 }

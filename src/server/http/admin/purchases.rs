@@ -2,8 +2,9 @@
 
 use super::{
     document::{Place, document, error_page},
+    drop_id::DropId,
     form::Form,
-    one_drop::{heading_of_drop, id_of_drop},
+    one_drop::heading_of_drop,
     zone::Zone,
 };
 use crate::{
@@ -41,9 +42,8 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/admin/drops/{id}/purchases/{purchase_id}/cancel", get(to_the_list).post(cancel))
 }
 
-async fn list(State(state): State<AppState>, zone: Zone, Path(drop_id): Path<String>, uri: Uri) -> Response {
+async fn list(State(state): State<AppState>, zone: Zone, DropId(drop_id): DropId, uri: Uri) -> Response {
     let read = async {
-        let drop_id = id_of_drop(&drop_id)?;
         let Query(wanted) = Query::<Wanted>::try_from_uri(&uri).map_err(|_| DropError::NotFound(Missing::Path))?;
         Ok((Listed::read(&state.pool, drop_id, &wanted).await?, wanted))
     };
@@ -54,8 +54,8 @@ async fn list(State(state): State<AppState>, zone: Zone, Path(drop_id): Path<Str
 }
 
 /// Whoever opens the address of a form that was refused.
-async fn to_the_list(Path((drop_id, _)): Path<(String, String)>) -> Redirect {
-    Redirect::to(&Wanted::default().address(id_of_drop(&drop_id).unwrap_or_default()))
+async fn to_the_list(DropId(drop_id): DropId) -> Redirect {
+    Redirect::to(&Wanted::default().address(drop_id))
 }
 
 #[derive(Deserialize)]
@@ -71,13 +71,10 @@ async fn cancel(
     State(state): State<AppState>,
     session: AdminSession,
     zone: Zone,
-    Path((drop_id, purchase_id)): Path<(String, String)>,
+    DropId(drop_id): DropId,
+    Path((_, purchase_id)): Path<(String, String)>,
     Form(CancelForm { reason, wanted }): Form<CancelForm>,
 ) -> Response {
-    let drop_id = match id_of_drop(&drop_id) {
-        Ok(drop_id) => drop_id,
-        Err(error) => return error_page(&state, &error),
-    };
     // No purchase has the number 0.
     let purchase_id = purchase_id.parse().unwrap_or(0);
     let action = match Label::try_from(reason.clone()) {
