@@ -20,7 +20,8 @@ function refresh(html, parts = "[data-live]") {
     if (!next || part.contains(document.activeElement)) continue;
     const unfolded = [...part.querySelectorAll("details")].map((details) => details.open);
     next.querySelectorAll("details").forEach((details, index) => (details.open = unfolded[index] ?? details.open));
-    part.replaceWith(next);
+    // A button that is the same stays, so that a press of it while pairs are sold is not lost.
+    if (!part.isEqualNode(next)) part.replaceWith(next);
   }
 }
 
