@@ -154,6 +154,36 @@ async fn totals_that_sql_changed_are_in_the_log(db: PgPool) {
     node.stop_and_assert_invariants().await;
 }
 
+/// As an earlier release creates them, which runs on for a while during an upgrade, and as people do by SQL.
+#[sqlx::test]
+async fn drops_that_nobody_logged_are_recorded(db: PgPool) {
+    let node = Node::start(&db).await;
+    let insert_drop = "insert into drops (name, price_cents) values ('Slab Skate', 100)";
+    let insert_sizes = "insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
+                        select max(id), 'US 9', 1, 7, 7 from drops";
+    let as_the_server = "set local sneakdrop.writes_versions = 'on'";
+    for statements in [
+        format!("begin; {as_the_server}; {insert_drop}; {insert_sizes}; commit"),
+        format!("begin; {insert_drop}; {insert_sizes}; commit"),
+        // One transaction after the other.
+        format!("begin; {insert_drop}; commit; begin; {insert_sizes}; commit"),
+        format!("begin; {as_the_server}; {insert_drop}; commit; begin; {insert_sizes}; commit"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(statements.clone()))
+            .execute(&db)
+            .await
+            .unwrap_or_else(|error| panic!("{statements}: {error}"));
+        let drop_id = query_number(&db, "select max(id) from drops").await;
+        let proof = prove(&node, drop_id).await;
+        assert_eq!((&proof["balanced"], broken(&proof)), (&json!(true), vec![]), "{statements}: {proof}");
+        assert_eq!(numbers(&proof, 0, "total"), (7, 7), "{statements}");
+    }
+    // What the server creates is logged once.
+    let drop_id = create_drop(&node).await;
+    assert_eq!(prove(&node, drop_id).await["sizes"][0]["totals"].as_array().map(Vec::len), Some(1));
+    node.stop_and_assert_invariants().await;
+}
+
 #[sqlx::test]
 async fn tampering_is_shown_with_its_size_and_step(db: PgPool) {
     let node = Node::start(&db).await;
