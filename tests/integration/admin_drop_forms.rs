@@ -62,6 +62,36 @@ async fn drop_is_made_as_a_draft_published_and_duplicated(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn form_that_is_sent_twice_makes_one_drop(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let form_of = |page: &str| {
+        let (_, rest) = page.split_once("name=\"form\" value=\"").expect("each form has a value of its own");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let page = desk.get("/admin/drops/new").await.text;
+    let this_form = form_of(&page);
+    let send = async |changes: &[(&str, &str)]| {
+        let changes = [changes, &[("form", &*this_form)]].concat();
+        created(&desk.post("/admin/drops", &form(&changes)).await.expect_status(303))
+    };
+    // At the same time, as by a double click.
+    let (drop_id, again) = tokio::join!(send(&[("do", "draft")]), send(&[("do", "draft")]));
+    assert_eq!(drop_id, again);
+    assert_eq!(send(&[("do", "publish")]).await, drop_id, "after going back, too");
+    assert_eq!(managed(&desk, &node, drop_id).await["status"], "draft");
+    let other = send(&[("name", "Day Market Low")]).await;
+    assert_ne!(other, drop_id, "what was changed is another drop");
+    // A refused form is the same one still; another page has another.
+    let refused =
+        desk.post("/admin/drops", &form(&[("price", "cheap"), ("form", &*this_form)])).await.expect_status(400);
+    assert_eq!(form_of(&refused.text), this_form);
+    assert_ne!(form_of(&desk.get("/admin/drops/new").await.text), this_form);
+    assert_eq!(query_number(&db, "select count(*) from drops").await, 2);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
 async fn every_bad_field_is_named_at_once_and_nothing_typed_is_lost(db: PgPool) {
     let node = Node::start(&db).await;
     let desk = Desk::sign_in(&node).await;

@@ -17,9 +17,10 @@ use crate::{
     server::{
         auth::admin::AdminSession,
         catalog::{Catalog, DropStatus, ManagedDrop},
+        http::query::query,
         inventory::{
-            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, ImageUrl, NewDrop, NewSize,
-            NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Wanted,
+            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, IdempotencyKey, ImageUrl,
+            NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Wanted,
         },
         state::AppState,
         whole_number::NumberOrText,
@@ -31,21 +32,26 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
+use sha2::{Digest, Sha256};
 
 /// `GET /admin/drops/new`; with `?from=<id>` filled in like an earlier drop.
 pub(super) async fn new(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
-    let from = crate::server::http::query::query(&uri).remove("from").and_then(|id| id.parse().ok());
+    let from = query(&uri).remove("from").and_then(|id| id.parse().ok());
     let typed = match from {
         Some(id) => match Catalog::managed(&state.pool, id).await {
-            Ok(Some(earlier)) => {
-                Typed { starts_at: String::new(), ends_at: String::new(), ..Typed::of(&earlier, zone) }
-            }
+            Ok(Some(earlier)) => Typed {
+                starts_at: String::new(),
+                ends_at: String::new(),
+                form: new_form(),
+                ..Typed::of(&earlier, zone)
+            },
             Ok(None) => return error_page(&state, &DropError::NotFound(Missing::Drop)),
             Err(error) => return error_page(&state, &error),
         },
-        None => Typed { sizes: vec![(ONE_SIZE.into(), String::new())], ..Typed::default() },
+        None => Typed { sizes: vec![(ONE_SIZE.into(), String::new())], form: new_form(), ..Typed::default() },
     };
     page(&state, zone, None, &typed, Problems::default())
 }
@@ -57,11 +63,12 @@ pub(super) async fn create(
     zone: Zone,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
+    let idempotency_key = idempotency_key(&fields);
     let typed = Typed::from(fields);
     let parsed = typed.read(zone, None);
     let new = parsed.and_then(|parsed| parsed.into_new_drop(typed.button != "publish", state.clock.now()));
     let new = match new {
-        Ok(new) => new,
+        Ok(new) => NewDrop { idempotency_key, ..new },
         Err(problems) => return refused(page(&state, zone, None, &typed, problems), StatusCode::BAD_REQUEST),
     };
     match inventory::create(&state.inventory, new, Actor::Session(session.id)).await {
@@ -71,6 +78,20 @@ pub(super) async fn create(
             refused(page(&state, zone, None, &typed, Problems::of_edit(&EditError::Drop(error))), status)
         }
     }
+}
+
+/// What tells the form of one page from those of others.
+fn new_form() -> String {
+    // Without random numbers, a form that is sent twice makes two drops.
+    getrandom::u64().map(|number| format!("{number:016x}")).unwrap_or_default()
+}
+
+/// So that a form that is sent twice makes one drop, by whichever button, and one that was changed in between makes another.
+fn idempotency_key(fields: &[(String, String)]) -> Option<IdempotencyKey> {
+    fields.iter().find(|(name, value)| name == "form" && !value.is_empty())?;
+    let fields: Vec<_> = fields.iter().filter(|(name, _)| name != "do").collect();
+    let digest = Sha256::digest(serde_json::to_vec(&fields).ok()?);
+    IdempotencyKey::try_from(&*format!("form-{}", BASE64_URL_SAFE_NO_PAD.encode(digest))).ok()
 }
 
 /// `GET /admin/drops/{id}/edit`
@@ -154,6 +175,8 @@ struct Typed {
     /// Of the drop that is changed, as the form showed it.
     edit_version: Option<i64>,
     drop_id: Option<i64>,
+    /// Of a new drop: as [`new_form`] made it.
+    form: String,
     /// What the pressed button stands for.
     button: String,
     /// What is wanted of the rows of sizes.
@@ -176,6 +199,7 @@ impl From<Vec<(String, String)>> for Typed {
                 "sizeStock" => stocks.push(value),
                 "editVersion" => typed.edit_version = value.parse().ok(),
                 "dropId" => typed.drop_id = value.parse().ok(),
+                "form" => typed.form = value,
                 "do" => typed.button = value,
                 "rows" => typed.rows = value,
                 _ => {}
@@ -445,12 +469,13 @@ fn content(
         }),
         Some(_) => Either::Right(view! { <button class="primary">{desk::SAVE}</button> }),
     };
-    let hidden = drop.map(|drop| {
-        view! {
+    let hidden = match drop {
+        None => Either::Left(view! { <input type="hidden" name="form" value=typed.form.clone() /> }),
+        Some(drop) => Either::Right(view! {
             <input type="hidden" name="dropId" value=drop.drop.id />
             <input type="hidden" name="editVersion" value=typed.edit_version.unwrap_or(drop.edit_version) />
-        }
-    });
+        }),
+    };
     let field = |id, label, hint, value: &str, kind| Field {
         id,
         label,
