@@ -1,7 +1,8 @@
 //! The text of a drop's board.
 
 use super::grouped;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone};
+use std::fmt;
 
 pub const AVAILABLE: &str = "Available";
 pub const HELD: &str = "Held";
@@ -11,6 +12,9 @@ pub const SOLD: &str = "Sold";
 pub const BOARD: &str = "Board";
 pub const STOCK_OVER_TIME: &str = "Stock over time";
 pub const BY_SIZE: &str = "By size";
+/// The periods that the charts can show.
+pub const PERIOD: &str = "Period of the charts";
+pub const WHOLE_PERIOD: &str = "All";
 /// Before the first event.
 pub const NOTHING_YET: &str = "Nothing has happened yet. The board begins when the drop opens.";
 /// The unit of stock.
@@ -35,7 +39,7 @@ pub const NONE: &str = "–";
 
 /// Unfolds the table of what the charts show.
 pub const FIGURES_OF_THE_CHART: &str = "Figures of the charts";
-pub const UNTIL: &str = "Until (UTC)";
+pub const UNTIL: &str = "Until";
 /// Under the table.
 pub const SINCE_THE_ROW_BEFORE: &str =
     "Stock is that at the time of its row. Reservations and purchases are those since the row before.";
@@ -80,18 +84,13 @@ pub fn duration(seconds: Option<f64>) -> String {
     })
 }
 
-/// `18:00:07`.
-pub fn clock(at: DateTime<Utc>) -> String {
-    at.format("%H:%M:%S").to_string()
-}
-
 /// `26 Nov 2026`.
-pub fn day(at: DateTime<Utc>) -> String {
+fn day<Tz: TimeZone<Offset: fmt::Display>>(at: &DateTime<Tz>) -> String {
     at.format("%-d %b %Y").to_string()
 }
 
 /// A time in a table whose first and last rows are this far apart: `18:00:07`, `26 Nov, 18:00:07` or `26 Nov 2026, 18:00`.
-pub fn time_within(at: DateTime<Utc>, span: TimeDelta) -> String {
+pub fn time_within<Tz: TimeZone<Offset: fmt::Display>>(at: DateTime<Tz>, span: TimeDelta) -> String {
     let format = match span.num_days() {
         0 => "%H:%M:%S",
         1..100 => "%-d %b, %H:%M:%S",
@@ -101,8 +100,8 @@ pub fn time_within(at: DateTime<Utc>, span: TimeDelta) -> String {
 }
 
 /// On the axis of a chart whose marks are this far apart: `18:00:10`, `18:00`, or a day.
-pub fn time_mark(at: DateTime<Utc>, seconds_apart: i64) -> String {
-    let is_midnight = at.timestamp().rem_euclid(86_400) == 0;
+pub fn time_mark<Tz: TimeZone<Offset: fmt::Display>>(at: DateTime<Tz>, seconds_apart: i64) -> String {
+    let is_midnight = at.time() == NaiveTime::MIN;
     let format = match seconds_apart {
         ..60 => "%H:%M:%S",
         60..86_400 if !is_midnight => "%H:%M",
@@ -112,10 +111,25 @@ pub fn time_mark(at: DateTime<Utc>, seconds_apart: i64) -> String {
     at.format(format).to_string()
 }
 
-/// Under the axis of times: `26 Nov 2026, UTC` or `26 Nov 2026 to 2 Dec 2026, UTC`.
-pub fn days_of(from: DateTime<Utc>, until: DateTime<Utc>) -> String {
+/// Under the axis of times: `26 Nov 2026, Europe/Berlin` or `26 Nov 2026 to 2 Dec 2026, Europe/Berlin`.
+pub fn days_of<Tz: TimeZone<Offset: fmt::Display>>(from: &DateTime<Tz>, until: &DateTime<Tz>, zone: &str) -> String {
     let (first, last) = (day(from), day(until));
-    if first == last { format!("{first}, UTC") } else { format!("{first} to {last}, UTC") }
+    if first == last { format!("{first}, {zone}") } else { format!("{first} to {last}, {zone}") }
+}
+
+/// `First minute`, `First 10 minutes`, `First hour`.
+pub fn first_period(seconds: i64) -> String {
+    format!("First {}", length(seconds))
+}
+
+/// `Last 10 minutes`.
+pub fn last_period(seconds: i64) -> String {
+    format!("Last {}", length(seconds))
+}
+
+fn length(seconds: i64) -> String {
+    let (count, unit) = if seconds % 3_600 == 0 { (seconds / 3_600, "hour") } else { (seconds / 60, "minute") };
+    if count == 1 { unit.into() } else { format!("{count} {unit}s") }
 }
 
 /// A unit of time in which charts count: its seconds, and what it is called.
@@ -128,9 +142,9 @@ pub fn rates_in(unit: &str) -> String {
 }
 
 /// What a chart of stock shows, in words.
-pub fn stock_description(
+pub fn stock_description<Tz: TimeZone<Offset: fmt::Display>>(
     name: &str,
-    (from, until): (DateTime<Utc>, DateTime<Utc>),
+    (from, until): (DateTime<Tz>, DateTime<Tz>),
     total_at_start: i64,
     [available, held, sold]: [i64; 3],
 ) -> String {
@@ -159,13 +173,13 @@ pub fn rate(rate: f64) -> String {
     format!("{rate:.decimals$}").trim_end_matches('0').trim_end_matches('.').into()
 }
 
-/// `26 Nov 2026, 18:00:07 UTC`.
-pub fn moment(at: DateTime<Utc>) -> String {
-    format!("{}, {} UTC", day(at), clock(at))
+/// `26 Nov 2026, 18:00:07 CET`.
+fn moment<Tz: TimeZone<Offset: fmt::Display>>(at: DateTime<Tz>) -> String {
+    at.format("%-d %b %Y, %H:%M:%S %Z").to_string()
 }
 
-/// `As of 26 Nov 2026, 18:02:10 UTC.`
-pub fn as_of(at: DateTime<Utc>) -> String {
+/// `As of 26 Nov 2026, 18:02:10 CET.`
+pub fn as_of<Tz: TimeZone<Offset: fmt::Display>>(at: DateTime<Tz>) -> String {
     format!("As of {}.", moment(at))
 }
 
@@ -180,7 +194,7 @@ pub fn busiest(reservations: (i64, String), purchases: Option<(i64, String)>) ->
 }
 
 /// Since when nothing is missing.
-pub fn complete_since(pruned_until: Option<DateTime<Utc>>) -> String {
+pub fn complete_since<Tz: TimeZone<Offset: fmt::Display>>(pruned_until: Option<DateTime<Tz>>) -> String {
     pruned_until.map_or("Complete: no reservation of this drop was deleted.".into(), |at| {
         format!(
             "Complete since {}. Older reservations that were not completed have been deleted, so before then fewer are shown \
@@ -191,7 +205,7 @@ pub fn complete_since(pruned_until: Option<DateTime<Utc>>) -> String {
 }
 
 /// The heading of what the node that answered knows.
-pub fn on_this_node(since: DateTime<Utc>) -> String {
+pub fn on_this_node<Tz: TimeZone<Offset: fmt::Display>>(since: DateTime<Tz>) -> String {
     format!("On this node since {}", moment(since))
 }
 
@@ -246,6 +260,12 @@ mod tests {
     fn a_duration_has_the_units_that_matter() {
         let shown = [None, Some(0.04), Some(14.24), Some(59.4), Some(59.7), Some(200.0), Some(7_500.0)].map(duration);
         assert_eq!(shown, ["–", "0.0 s", "14.2 s", "59.4 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn a_period_is_named_by_its_length() {
+        let shown = [first_period(60), first_period(600), first_period(3_600), last_period(600)];
+        assert_eq!(shown, ["First minute", "First 10 minutes", "First hour", "Last 10 minutes"]);
     }
 
     #[test]

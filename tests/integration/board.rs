@@ -1,7 +1,7 @@
 //! The board of a drop: its figures are what happened.
 
 use crate::support::{
-    Node, Settings, Subscriber, create_people, expire_now, id_of, query_number, send, set_sale_window, until,
+    Desk, Node, Settings, Subscriber, create_people, expire_now, id_of, query_number, send, set_sale_window, until,
     until_nothing_is_held,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -162,6 +162,47 @@ async fn a_board_begins_with_the_drop_and_ends_when_it_is_over(db: PgPool) {
         sqlx::query_scalar("select max(settled_at) from reservations").fetch_one(&db).await.expect("there is one");
     assert_eq!(timeline.until(), last);
     assert_eq!((timeline.start, timeline.end()), (stock(1, 0, 0), stock(0, 0, 1)));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn charts_show_a_part_of_the_time_on_the_clocks_of_the_browser(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(3).await;
+    let [alice, bob] = [node.sign_in("alice").await, node.sign_in("bob").await];
+    node.reserve(&alice, drop_id).await.expect_status(201);
+    node.purchase(&alice, drop_id).await.expect_status(200);
+    // As if it had been two hours ago.
+    execute(&db, "update reservations set created_at = created_at - interval '2 hours', settled_at = settled_at - interval '2 hours'")
+        .await;
+    set_sale_window(&db, "update drops set starts_at = starts_at - interval '2 hours'").await;
+    execute(&db, "update drops set created_at = starts_at").await;
+    node.reserve(&bob, drop_id).await.expect_status(201);
+
+    let desk = Desk::sign_in(&node).await;
+    let board = async |period: &str| {
+        let request = node.request(Method::GET, &format!("/admin/drops/{drop_id}{period}"));
+        let cookie = format!("{}; sneakdrop_zone=Asia/Kolkata", desk.cookie);
+        send(request.header("cookie", cookie)).await.expect_status(200).text
+    };
+    let all = "3 pairs at the start; at the end 1 available, 1 held and 1 sold.";
+    for (period, chosen, shown) in [
+        ("", "all", all),
+        ("?period=first-60", "first-60", "3 pairs at the start; at the end 2 available, 0 held and 1 sold."),
+        ("?period=first-3600", "first-3600", "3 pairs at the start; at the end 2 available, 0 held and 1 sold."),
+        ("?period=last-600", "last-600", all),
+        ("?period=last-6000000", "all", all),
+    ] {
+        let page = board(period).await;
+        assert!(page.contains(shown), "{period}: {page}");
+        let current = format!("href=\"/admin/drops/{drop_id}?period={chosen}#board\" aria-current=\"true\"");
+        assert!(page.contains(&current), "{period}: {page}");
+        // The figures are those of the whole sale.
+        assert!(page.contains("<dd>1 of 3</dd>"), "{period}: {page}");
+        assert!(page.contains(", Asia/Kolkata</text>") && page.contains(" IST."), "{period}: {page}");
+        // The page that a script fetches is the same.
+        assert!(page.contains(&format!("data-address=\"/admin/drops/{drop_id}?period={chosen}\"")), "{period}: {page}");
+    }
     node.stop_and_assert_invariants().await;
 }
 

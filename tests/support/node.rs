@@ -13,7 +13,7 @@ use sneakdrop::{
     domain::error::DropError,
     server::{
         auth::origin::Origins,
-        board::{self, Board},
+        board::{self, Board, Period},
         config::{Config, Dialect},
         database::Pool,
         inventory::{PREPARED, Strategy},
@@ -189,7 +189,7 @@ impl Node {
 
     /// The board of a drop, as the desk shows it.
     pub(crate) async fn board(&self, drop_id: i64) -> Result<Board, DropError> {
-        board::read(&self.state, drop_id).await
+        board::read(&self.state, drop_id, Period::All).await
     }
 
     /// How many jobs and WebSocket connections are running.

@@ -1,8 +1,10 @@
 //! The board of a drop: its figures for those who run it, derived from what is stored when somebody looks. Nothing is written
 //! for it on the way of a reservation.
 
+mod period;
 mod timeline;
 
+pub use period::Period;
 pub(crate) use timeline::round_durations;
 pub use timeline::{BusySecond, Step, Stock, Timeline};
 
@@ -29,7 +31,10 @@ pub struct Board {
     pub drop_name: String,
     /// By the database's clock.
     pub read_at: DateTime<Utc>,
-    /// `None` before the first event.
+    pub period: Period,
+    /// Which others there are.
+    pub periods: Vec<Period>,
+    /// Of the period; `None` before the first event.
     pub timeline: Option<Timeline>,
     pub all: Figures,
     /// With their labels, in display order.
@@ -65,8 +70,8 @@ pub struct NodeFigures {
     pub refusals: Vec<(&'static str, u64)>,
 }
 
-/// Reads the board of a drop in one snapshot.
-pub async fn read(state: &AppState, drop_id: i64) -> Result<Board, DropError> {
+/// Reads the board of a drop in one snapshot, with the timeline of a period.
+pub async fn read(state: &AppState, drop_id: i64, period: Period) -> Result<Board, DropError> {
     let stored = read_stored(&state.pool, drop_id).await?.ok_or(DropError::NotFound(Missing::Drop))?;
     let node = NodeFigures {
         since: state.inventory.refusals.since,
@@ -74,7 +79,7 @@ pub async fn read(state: &AppState, drop_id: i64) -> Result<Board, DropError> {
         socket_io_clients: state.socket_io.as_ref().map_or(0, |socket_io| socket_io.clients()),
         refusals: state.inventory.refusals.of_drop(drop_id),
     };
-    Ok(stored.board(drop_id, node))
+    Ok(stored.board(drop_id, period, node))
 }
 
 impl Figures {
@@ -217,12 +222,15 @@ async fn query_restocked(connection: &mut PgConnection, drop_id: i64) -> Result<
 }
 
 impl Stored {
-    fn board(self, drop_id: i64, node: NodeFigures) -> Board {
+    fn board(self, drop_id: i64, period: Period, node: NodeFigures) -> Board {
         let sizes: Vec<_> = self.sizes.iter().map(|size| (size.label.clone(), self.figures(Some(size)))).collect();
+        let sale = self.sale();
         Board {
             drop_id,
             read_at: self.drop.now,
-            timeline: self.timeline(),
+            period,
+            periods: sale.map(|(first, last)| Period::shorter_than(last - first)).unwrap_or_default(),
+            timeline: sale.map(|(first, last)| self.timeline(period.between(first, last))),
             all: self.figures(None),
             sizes,
             pruned_until: self.drop.pruned_until,
@@ -256,28 +264,41 @@ impl Stored {
         }
     }
 
-    fn timeline(&self) -> Option<Timeline> {
+    /// From the first event to now, or to the last one of a drop that is over; `None` before the first.
+    fn sale(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let DropRow { opened_at, over_since, now, .. } = self.drop;
-        let first_reservation = self.reservations.iter().flat_map(|row| &row.made_at).min().copied();
-        let first = first_reservation.map_or(opened_at, |at| at.min(opened_at));
+        let first = self.first_reservation().map_or(opened_at, |at| at.min(opened_at));
         if first > now {
             return None;
         }
-        // A drop gets its sizes a moment after it is created, and some perhaps later, but before anybody reserves.
-        let unsold_until = first_reservation.unwrap_or(now);
-        let restocked = self.restocked.iter().filter(|edit| !edit.is_first || edit.at > unsold_until);
-        let restocked = restocked.map(|edit| (edit.at, Change::Restocked(edit.added)));
-        let cancelled = self.cancelled.iter().map(|purchase| (purchase.at, Change::PurchaseCancelled));
-        let reservations = self.reservations.iter().flat_map(ReservationsRow::changes);
-        let changes = || reservations.clone().chain(cancelled.clone()).chain(restocked.clone());
-        let last = changes().map(|(at, _)| at).max().unwrap_or(first).max(first);
-        let all = self.sizes.iter().map(SizeRow::stock).fold(Stock::default(), Stock::plus);
+        let last = self.changes().map(|(at, _)| at).max().unwrap_or(first).max(first);
         // A clock that was set back must not cut off what happened.
-        let until = match over_since.filter(|since| *since <= now && all.held == 0) {
+        let until = match over_since.filter(|since| *since <= now && self.stock().held == 0) {
             Some(over_since) => last.max(over_since),
             None => last.max(now),
         };
-        Some(Timeline::new(first, until, all, changes()))
+        Some((first, until))
+    }
+
+    fn timeline(&self, (from, until): (DateTime<Utc>, DateTime<Utc>)) -> Timeline {
+        Timeline::new(from, until, self.stock(), self.changes())
+    }
+
+    fn first_reservation(&self) -> Option<DateTime<Utc>> {
+        self.reservations.iter().flat_map(|row| &row.made_at).min().copied()
+    }
+
+    fn stock(&self) -> Stock {
+        self.sizes.iter().map(SizeRow::stock).fold(Stock::default(), Stock::plus)
+    }
+
+    fn changes(&self) -> impl Iterator<Item = (DateTime<Utc>, Change)> {
+        // A drop gets its sizes a moment after it is created, and some perhaps later, but before anybody reserves.
+        let unsold_until = self.first_reservation().unwrap_or(self.drop.now);
+        let restocked = self.restocked.iter().filter(move |edit| !edit.is_first || edit.at > unsold_until);
+        let restocked = restocked.map(|edit| (edit.at, Change::Restocked(edit.added)));
+        let cancelled = self.cancelled.iter().map(|purchase| (purchase.at, Change::PurchaseCancelled));
+        self.reservations.iter().flat_map(ReservationsRow::changes).chain(cancelled).chain(restocked)
     }
 }
 
@@ -290,7 +311,7 @@ impl SizeRow {
 
 impl ReservationsRow {
     /// A purchase has the time at which its reservation was completed.
-    fn changes(&self) -> impl Iterator<Item = (DateTime<Utc>, Change)> + Clone {
+    fn changes(&self) -> impl Iterator<Item = (DateTime<Utc>, Change)> {
         let settled = match self.status {
             ReservationStatus::Completed => Change::Bought,
             _ => Change::Returned,

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 
-/// Equal steps on round times, from a drop's first event to now or to its last. The first begins at or just before the first
-/// event, and the last may be shorter than the others.
+/// Equal steps on round times. The first begins at or just before the beginning of the period, and the last may be shorter than
+/// the others.
 #[derive(Debug)]
 pub struct Timeline {
     pub from: DateTime<Utc>,
@@ -61,7 +61,7 @@ pub(super) enum Change {
 const MAX_STEPS: usize = 120;
 
 impl Timeline {
-    /// Goes back from `now`, the stock at the end, so that it ends with what is stored whatever is missing before.
+    /// Goes back from `now`, the stock after all changes, so that the past is wrong, not the present, if some are missing.
     pub(super) fn new(
         first: DateTime<Utc>,
         until: DateTime<Utc>,
@@ -72,10 +72,14 @@ impl Timeline {
         let until = until.max(from + TimeDelta::seconds(1));
         let index = |at: DateTime<Utc>| ((at - from).num_milliseconds() / step.num_milliseconds()) as usize;
         let last = index(until - TimeDelta::microseconds(1));
-        let mut moved = vec![Moved::default(); last + 1];
+        let (mut moved, mut later) = (vec![Moved::default(); last + 1], Moved::default());
         let (mut reserved, mut bought) = (HashMap::new(), HashMap::new());
         // What was before is part of the start.
         for (at, change) in changes.filter(|(at, _)| *at >= from) {
+            if at > until {
+                later.add(change);
+                continue;
+            }
             moved[index(at).min(last)].add(change);
             match change {
                 Change::Reserved => *reserved.entry(at.timestamp()).or_default() += 1,
@@ -83,7 +87,7 @@ impl Timeline {
                 Change::Returned | Change::PurchaseCancelled | Change::Restocked(_) => {}
             }
         }
-        let mut stock = now;
+        let mut stock = later.undo(now);
         let mut steps: Vec<_> = moved
             .iter()
             .enumerate()
@@ -251,6 +255,28 @@ mod tests {
         let changes = [(at(1.5), Change::Reserved), (at(2.5), Change::Bought)];
         let timeline = Timeline::new(at(0.0), at(3.0), stock(3, 0, 2), changes.into_iter());
         assert_eq!((timeline.start, timeline.end()), (stock(4, 0, 1), stock(3, 0, 2)));
+    }
+
+    #[test]
+    fn a_period_ends_with_the_stock_that_there_was() {
+        let changes = || {
+            let seconds = [0.5, 1.5, 1.6, 5.0, 5.1, 90.0];
+            let changes = [
+                Change::Reserved,
+                Change::Reserved,
+                Change::Bought,
+                Change::Returned,
+                Change::Restocked(4),
+                Change::Reserved,
+            ];
+            std::iter::zip(seconds.map(at), changes)
+        };
+        let timeline = |first, until| Timeline::new(at(first), at(until), stock(7, 1, 1), changes());
+        assert_eq!((timeline(0.0, 90.0).start, timeline(0.0, 90.0).end()), (stock(5, 0, 0), stock(7, 1, 1)));
+        assert_eq!((timeline(0.0, 2.0).start, timeline(0.0, 2.0).end()), (stock(5, 0, 0), stock(3, 1, 1)));
+        // What happens at the end of a period is part of it.
+        assert_eq!((timeline(2.0, 5.0).start, timeline(2.0, 5.0).end()), (stock(3, 1, 1), stock(4, 0, 1)));
+        assert_eq!(timeline(2.0, 5.0).busiest_to_reserve, None);
     }
 
     #[test]

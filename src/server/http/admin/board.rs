@@ -1,43 +1,44 @@
 //! The board on the page of a drop. It is one element, so that a script can put a newly fetched one in its place.
 
-use super::chart;
+use super::{chart, zone::Zone};
 use crate::{
-    server::board::{Board, BusySecond, Figures, NodeFigures, Stock, Timeline},
-    text::{self, board as words},
+    server::board::{Board, BusySecond, Figures, NodeFigures, Period, Stock, Timeline},
+    text::{self, board as words, desk},
 };
 use leptos::{either::Either, prelude::*};
 
-pub(super) fn content(board: &Board) -> impl IntoView + use<> {
+pub(super) fn content(board: &Board, zone: Zone) -> impl IntoView + use<> {
     let history = match &board.timeline {
-        Some(timeline) => Either::Left(history(board, timeline)),
+        Some(timeline) => Either::Left(history(board, timeline, zone)),
         None => Either::Right(view! { <p class="empty">{words::NOTHING_YET}</p> }),
     };
     view! {
         <section id="board" data-drop=board.drop_id aria-label=words::BOARD data-live="">
             {history}
             {sizes(board)}
-            {node(&board.node)}
+            {node(&board.node, zone)}
         </section>
     }
 }
 
-fn history(board: &Board, timeline: &Timeline) -> impl IntoView + use<> {
+fn history(board: &Board, timeline: &Timeline, zone: Zone) -> impl IntoView + use<> {
     let span = timeline.until() - timeline.from;
-    let second = |busy: BusySecond| (busy.count, words::time_within(busy.at, span));
+    let second = |busy: BusySecond| (busy.count, words::time_within(zone.clock(busy.at), span));
     // Of seconds with one reservation each, none is the busiest.
     let busiest = timeline.busiest_to_reserve.filter(|reserved| reserved.count > 1);
     let busiest = busiest.map(|reserved| words::busiest(second(reserved), timeline.busiest_to_buy.map(second)));
     view! {
         {headline(&board.all)}
-        <p class="quiet">{words::as_of(board.read_at)} " " {busiest}</p>
-        {chart::stock(&board.drop_name, timeline)}
-        {chart::rates(&board.drop_name, timeline)}
+        {periods(board)}
+        <p class="quiet">{words::as_of(zone.clock(board.read_at))} " " {busiest}</p>
+        {chart::stock(&board.drop_name, timeline, zone)}
+        {chart::rates(&board.drop_name, timeline, zone)}
         <details>
             <summary>{words::FIGURES_OF_THE_CHART}</summary>
-            {steps(timeline)}
-            <p class="quiet">{words::SINCE_THE_ROW_BEFORE}</p>
+            {steps(timeline, zone)}
+            <p class="quiet">{words::SINCE_THE_ROW_BEFORE} " " {desk::times_in(zone.name())}</p>
         </details>
-        <p class="quiet">{words::complete_since(board.pruned_until)}</p>
+        <p class="quiet">{words::complete_since(board.pruned_until.map(|until| zone.clock(until)))}</p>
     }
 }
 
@@ -63,15 +64,36 @@ fn headline(all: &Figures) -> impl IntoView + use<> {
     view! { <dl class="headline">{figures.collect_view()}</dl> }
 }
 
+/// Links to the same board with other periods.
+fn periods(board: &Board) -> impl IntoView + use<> {
+    let periods = board.periods.iter().map(|period| {
+        let label = match period {
+            Period::All => words::WHOLE_PERIOD.into(),
+            Period::First(seconds) => words::first_period(*seconds),
+            Period::Last(seconds) => words::last_period(*seconds),
+        };
+        view! {
+            <a
+                href=format!("/admin/drops/{}?period={period}#board", board.drop_id)
+                aria-current=(*period == board.period).then_some("true")
+            >
+                {label}
+            </a>
+        }
+    });
+    let has_choice = !board.periods.is_empty();
+    has_choice.then(|| view! { <nav class="periods" aria-label=words::PERIOD>{periods.collect_view()}</nav> })
+}
+
 /// The stock at some of the times that the chart shows, with the first and the last.
-fn steps(timeline: &Timeline) -> impl IntoView + use<> {
+fn steps(timeline: &Timeline, zone: Zone) -> impl IntoView + use<> {
     let columns =
         [words::UNTIL, words::AVAILABLE, words::HELD, words::SOLD, text::TOTAL, words::RESERVATIONS, words::PURCHASES];
     let span = timeline.until() - timeline.from;
     let row = |at, stock: Stock, moved: Option<[i64; 2]>| {
         let moved = moved.map_or([words::NONE; 2].map(String::from), |moved| moved.map(words::number));
         let counts = [stock.available, stock.held, stock.sold, stock.total()].map(words::number);
-        Row { name: words::time_within(at, span), values: counts.into_iter().chain(moved).collect() }
+        Row { name: words::time_within(zone.clock(at), span), values: counts.into_iter().chain(moved).collect() }
     };
     let start = row(timeline.from, timeline.start, None);
     let steps_in_a_row = timeline.steps.len().div_ceil(MAX_ROWS - 1);
@@ -126,7 +148,7 @@ fn sizes(board: &Board) -> impl IntoView + use<> {
     }
 }
 
-fn node(node: &NodeFigures) -> impl IntoView + use<> {
+fn node(node: &NodeFigures, zone: Zone) -> impl IntoView + use<> {
     let refusals = node.refusals.iter().map(|(code, count)| {
         view! {
             <div>
@@ -140,7 +162,7 @@ fn node(node: &NodeFigures) -> impl IntoView + use<> {
         false => Either::Right(view! { <dl class="refusals">{refusals.collect_view()}</dl> }),
     };
     view! {
-        <h2>{words::on_this_node(node.since)}</h2>
+        <h2>{words::on_this_node(zone.clock(node.since))}</h2>
         <p class="quiet">{words::NODE_ONLY}</p>
         <h3>{words::CONNECTED_NOW}</h3>
         <p>{words::connected(node.pages, node.socket_io_clients)}</p>
@@ -197,6 +219,8 @@ mod tests {
             drop_id: 7,
             drop_name: "Volt <b> Runner".into(),
             read_at: from + TimeDelta::seconds(steps),
+            period: Period::All,
+            periods: vec![],
             timeline: (steps > 0).then(|| Timeline {
                 from,
                 start: stock(0),
@@ -221,7 +245,7 @@ mod tests {
         for steps in [1, 2, 29, 30, 31, 58, 119, 120] {
             let board = board(steps, &[]);
             let timeline = board.timeline.as_ref().expect("something happened");
-            let html = super::steps(timeline).to_html();
+            let html = super::steps(timeline, Zone::UTC).to_html();
             assert!((2..=MAX_ROWS).contains(&rows(&html)), "{steps} steps: {} rows", rows(&html));
             let cells: Vec<_> =
                 html.split("<td>").skip(1).map(|cell| cell.split('<').next().unwrap_or_default()).collect();
@@ -239,13 +263,13 @@ mod tests {
 
     #[test]
     fn what_has_not_begun_has_no_chart() {
-        let html = content(&board(0, &["One size"])).to_html();
+        let html = content(&board(0, &["One size"]), Zone::UTC).to_html();
         assert!(html.contains(words::NOTHING_YET) && !html.contains("<figure"), "{html}");
     }
 
     #[test]
     fn a_board_is_one_element_without_styles_and_scripts_of_its_own() {
-        let html = content(&board(40, &["<S>", "M"])).to_html();
+        let html = content(&board(40, &["<S>", "M"]), Zone::UTC).to_html();
         assert!(html.starts_with("<section id=\"board\" data-drop=\"7\"") && html.ends_with("</section>"), "{html}");
         assert_eq!(html.matches("<section").count(), 1, "{html}");
         assert!(html.contains("&lt;S&gt;") && html.contains("1,234"), "{html}");

@@ -4,17 +4,18 @@
 //! page lets it be, while its text keeps its size: what is drawn is in a coordinate system that stretches, and where the
 //! text stands is a share of the width and height. Colours, patterns and sizes are in `board.css`.
 
+use super::zone::Zone;
 use crate::{
     server::board::{Stock, Timeline, round_durations},
     text::board as words,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use leptos::prelude::*;
 
 /// Available, held and sold pairs over time, stacked: together they are the total.
-pub(super) fn stock(drop_name: &str, timeline: &Timeline) -> impl IntoView + use<> {
+pub(super) fn stock(drop_name: &str, timeline: &Timeline, zone: Zone) -> impl IntoView + use<> {
     let total = timeline.stocks().map(|(_, stock)| stock.total()).max().unwrap_or_default();
-    let axes = Axes { from: timeline.from, until: timeline.until(), marks: value_marks(total as f64, 1.0) };
+    let axes = Axes { from: timeline.from, until: timeline.until(), zone, marks: value_marks(total as f64, 1.0) };
     // The edges of the areas, from the bottom up.
     let edge = |height: fn(Stock) -> i64| -> Vec<Point> {
         timeline.stocks().map(|(at, stock)| (axes.x(at), axes.y(height(stock) as f64))).collect()
@@ -39,7 +40,7 @@ pub(super) fn stock(drop_name: &str, timeline: &Timeline) -> impl IntoView + use
     let drawing = (stretched(areas), hatched(HELD, area(&sold, &held)), stretched(edges));
     let description = words::stock_description(
         drop_name,
-        (timeline.from, timeline.until()),
+        (zone.clock(timeline.from), zone.clock(timeline.until())),
         timeline.start.total(),
         [end.available, end.held, end.sold],
     );
@@ -55,14 +56,14 @@ pub(super) fn stock(drop_name: &str, timeline: &Timeline) -> impl IntoView + use
 }
 
 /// How many reservations and purchases there were in each step, by the unit of time in which these numbers are easy to read.
-pub(super) fn rates(drop_name: &str, timeline: &Timeline) -> impl IntoView + use<> {
+pub(super) fn rates(drop_name: &str, timeline: &Timeline, zone: Zone) -> impl IntoView + use<> {
     let (reserved, bought): (Vec<_>, Vec<_>) = timeline.rates().unzip();
     let most = |rates: &[f64]| rates.iter().copied().fold(0.0, f64::max);
     let per_second = most(&reserved).max(most(&bought));
     let (seconds, unit) = unit_of(per_second);
     let highest = per_second * seconds;
     let marks = value_marks(highest, highest.min(0.5));
-    let axes = Axes { from: timeline.from, until: timeline.until(), marks };
+    let axes = Axes { from: timeline.from, until: timeline.until(), zone, marks };
     let ends: Vec<_> = timeline.stocks().map(|(at, _)| axes.x(at)).collect();
     let levels = |rates: &[f64]| -> Vec<Point> {
         let levels = ends.windows(2).zip(rates);
@@ -110,6 +111,8 @@ struct Axes {
     from: DateTime<Utc>,
     /// After `from`.
     until: DateTime<Utc>,
+    /// Whose clocks the times are on.
+    zone: Zone,
     /// Of the values, from 0 up. The last is positive and not below any value.
     marks: Vec<f64>,
 }
@@ -126,13 +129,11 @@ impl Axes {
 
     /// Round times, and how many seconds they are apart.
     fn times(&self) -> (Vec<DateTime<Utc>>, i64) {
-        let (from, until) = (self.from.timestamp(), self.until.timestamp());
-        let first = |apart: i64| (from + apart - 1).div_euclid(apart) * apart;
-        let marks = MAX_MARKS as i64;
-        let fits = |apart: &i64| first(*apart) + marks * apart > until;
+        // One more than there is room for shows whether they fit.
+        let times = |apart| self.zone.round_times(self.from, TimeDelta::seconds(apart), MAX_MARKS as i32 + 1);
+        let fits = |apart: &i64| times(*apart).get(MAX_MARKS).is_none_or(|beyond| *beyond > self.until);
         let apart = round_durations().find(fits).expect("the durations grow without end");
-        let times = (0..marks).map(|index| first(apart) + index * apart).filter(|time| *time <= until);
-        (times.filter_map(|time| DateTime::from_timestamp(time, 0)).collect(), apart)
+        (times(apart).into_iter().filter(|time| *time <= self.until).collect(), apart)
     }
 }
 
@@ -189,7 +190,7 @@ fn svg(
         view! {
             <line class="grid" x1=x.clone() x2=x.clone() y1="0" y2="100%" />
             <text class="time" data-odd=(index % 2 == 1).then_some("") x=x y="100%" dy="1.4em" text-anchor=anchor>
-                {words::time_mark(at, apart)}
+                {words::time_mark(axes.zone.clock(at), apart)}
             </text>
         }
     });
@@ -204,7 +205,7 @@ fn svg(
             {values.collect_view()}
             {times.collect_view()}
             <text class="days" x="0" y="100%" dy="2.8em">
-                {words::days_of(axes.from, axes.until)}
+                {words::days_of(&axes.zone.clock(axes.from), &axes.zone.clock(axes.until), axes.zone.name())}
             </text>
         </svg>
     }
@@ -271,7 +272,6 @@ fn percent(coordinate: f64) -> String {
 mod tests {
     use super::*;
     use crate::server::board::Step;
-    use chrono::TimeDelta;
 
     /// Stock from one step to the next, from the start on.
     fn timeline(step: TimeDelta, stocks: &[[i64; 3]]) -> Timeline {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn render(timeline: &Timeline) -> [String; 2] {
-        [stock("Volt Runner", timeline).to_html(), rates("Volt Runner", timeline).to_html()]
+        [stock("Volt Runner", timeline, Zone::UTC).to_html(), rates("Volt Runner", timeline, Zone::UTC).to_html()]
     }
 
     /// The values of an attribute, in their order.
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn the_areas_lie_on_each_other_and_reach_from_nothing_to_the_total() {
         for timeline in timelines() {
-            let html = stock("Volt Runner", &timeline).to_html();
+            let html = stock("Volt Runner", &timeline, Zone::UTC).to_html();
             let [available, sold, held, ..] = attributes(&html, "d")[..] else { panic!("three areas: {html}") };
             let edges = |path| {
                 let mut upper = points(path);
@@ -377,7 +377,8 @@ mod tests {
     fn marks_of_times_are_round_and_few() {
         let from = DateTime::from_timestamp(1_800_000_007, 0).expect("in range");
         for seconds in [1, 9, 40, 97, 3_600, 7_920, 86_400, 260_000, 31_000_000, 4_000_000_000] {
-            let axes = Axes { from, until: from + TimeDelta::seconds(seconds), marks: vec![0.0, 1.0] };
+            let (until, marks) = (from + TimeDelta::seconds(seconds), vec![0.0, 1.0]);
+            let axes = Axes { from, until, zone: Zone::UTC, marks };
             let (times, apart) = axes.times();
             assert!((1..=MAX_MARKS).contains(&times.len()), "{seconds}: {times:?}");
             assert!(round_durations().any(|round| round == apart), "{seconds}: {apart}");
@@ -390,7 +391,7 @@ mod tests {
     fn a_name_is_text_wherever_it_stands() {
         let html = timelines().into_iter().flat_map(|timeline| {
             let name = "<script>\"&'</title>";
-            [stock(name, &timeline).to_html(), rates(name, &timeline).to_html()]
+            [stock(name, &timeline, Zone::UTC).to_html(), rates(name, &timeline, Zone::UTC).to_html()]
         });
         for html in html {
             assert!(html.contains("&lt;script&gt;"), "{html}");

@@ -15,8 +15,9 @@ use crate::{
     },
     server::{
         auth::admin::AdminSession,
-        board::{self, Board},
+        board::{self, Board, Period},
         catalog::{Catalog, DropStatus, ManagedDrop},
+        http::query::query,
         inventory::{self, Action, Actor, Edit, Label, Move, Pairs, PairsMoved},
         state::AppState,
         whole_number::NumberOrText,
@@ -25,15 +26,17 @@ use crate::{
 };
 use axum::{
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
 use serde::Deserialize;
 
-pub(super) async fn page(State(state): State<AppState>, zone: Zone, DropId(id): DropId) -> Response {
-    show(&state, zone, id, None).await
+/// `GET /admin/drops/{id}`; its board shows a part of the time with `?period=`.
+pub(super) async fn page(State(state): State<AppState>, zone: Zone, DropId(id): DropId, uri: Uri) -> Response {
+    let period = Period::named(query(&uri).get("period").map(String::as_str));
+    show(&state, zone, id, period, None).await
 }
 
 /// `POST /admin/drops/{id}/{action}`
@@ -86,7 +89,7 @@ pub(super) async fn move_pairs(
     let moved = size.and_then(|size| Ok(PairsMoved { size, pairs: pairs?, kind }));
     let action = match moved {
         Ok(moved) => Action::Stock(moved),
-        Err(error) => return show(&state, zone, id, Some(&error.into())).await,
+        Err(error) => return show(&state, zone, id, Period::All, Some(&error.into())).await,
     };
     edit(&state, session, zone, id, Some(form.edit_version), action).await
 }
@@ -102,18 +105,18 @@ async fn edit(
     let edit = Edit { actor: Actor::Session(session.id), expected, action };
     match inventory::edit(&state.inventory, id, edit).await {
         Ok(()) => Redirect::to(&format!("/admin/drops/{id}")).into_response(),
-        Err(error) => show(state, zone, id, Some(&error)).await,
+        Err(error) => show(state, zone, id, Period::All, Some(&error)).await,
     }
 }
 
 /// The page, with what went wrong and its status.
-async fn show(state: &AppState, zone: Zone, id: i64, error: Option<&EditError>) -> Response {
+async fn show(state: &AppState, zone: Zone, id: i64, period: Period, error: Option<&EditError>) -> Response {
     let managed = match Catalog::managed(&state.pool, id).await {
         Ok(Some(managed)) => managed,
         Ok(None) => return error_page(state, &DropError::NotFound(Missing::Drop)),
         Err(error) => return error_page(state, &error),
     };
-    let board = match board::read(state, id).await {
+    let board = match board::read(state, id, period).await {
         Ok(board) => board,
         Err(error) => return error_page(state, &error),
     };
@@ -139,7 +142,7 @@ fn content(
         error => error.to_string(),
     });
     view! {
-        <div class="heading" data-follow=id>
+        <div class="heading" data-follow=id data-address=format!("{path}?period={}", board.period)>
             <div>
                 <h1 dir="auto">{drop.name.clone()}</h1>
                 <p id="status" data-live="">{desk_status.badge()}</p>
@@ -161,7 +164,7 @@ fn content(
                 {steering(&path, status, &drop, now)}
                 {stock(&path, &drop, edit_version)}
             </div>
-            {super::board::content(board)}
+            {super::board::content(board, zone)}
         </div>
     }
 }
