@@ -25,7 +25,7 @@ function refresh(html, parts = "[data-live]") {
   }
 }
 
-// Runs a task at most once in a while, and once more if it was asked for meanwhile.
+// Runs a task at most once in a while and a tenth of the time, and once more if it was asked for meanwhile.
 function throttled(pauseMs, task) {
   let state = "idle";
   return async function run() {
@@ -34,10 +34,11 @@ function throttled(pauseMs, task) {
       return;
     }
     state = "busy";
-    const pause = new Promise((resolve) => setTimeout(resolve, pauseMs));
+    const begin = performance.now();
     // A server that is away is asked again with the next change.
     await task().catch(() => {});
-    await pause;
+    const tookMs = performance.now() - begin;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs - tookMs, 9 * tookMs)));
     const isWanted = state === "wanted";
     state = "idle";
     if (isWanted) run();
@@ -67,10 +68,11 @@ for (const form of document.querySelectorAll("form[data-preview]")) {
 }
 
 // A page about a drop follows its events.
-const drop = document.querySelector("[data-follow]")?.dataset.follow;
-if (drop) {
+const followed = document.querySelector("[data-follow]")?.dataset;
+if (followed) {
   const follow = throttled(1000, async () => {
-    const answer = await fetch(location.href);
+    // Not the address of this page, which after a refused form is that of the form.
+    const answer = await fetch(followed.address);
     if (answer.ok) refresh(await answer.text());
   });
   let pauseMs = 500;
@@ -80,7 +82,7 @@ if (drop) {
       const event = JSON.parse(data);
       const isSnapshot = event.type === "snapshot";
       if (isSnapshot) pauseMs = 500;
-      if (isSnapshot || String(event.dropId ?? event.drop?.id) === drop) follow();
+      if (isSnapshot || String(event.dropId ?? event.drop?.id) === followed.follow) follow();
     });
     socket.addEventListener("close", () => {
       setTimeout(connect, pauseMs);
