@@ -126,6 +126,17 @@ async fn eleventh_try_is_too_many_even_with_the_right_token(db: PgPool) {
         assert!(refused.text.contains(&format!("Wait {seconds} seconds, then try again.")), "{}", refused.text);
         assert_eq!(refused.headers.get(header::SET_COOKIE), None);
     }
+    // Whoever has signed in before has ten tries of their own.
+    let known = desk.known.as_str();
+    let try_again = async |token: &str| {
+        let request = node.request(Method::POST, "/admin/sign-in").header(header::COOKIE, known);
+        send(request.form(&[("token", token)])).await
+    };
+    try_again(ADMIN_TOKEN).await.expect_status(303);
+    for _ in 0..10 {
+        try_again("a wrong token").await.expect_status(401);
+    }
+    try_again(ADMIN_TOKEN).await.expect_status(429);
     // Whoever is in stays in, and another node counts for itself.
     desk.get("/admin").await.expect_status(200);
     let another = node.start_another(Settings::default()).await;
@@ -145,7 +156,10 @@ async fn cookie_is_strict_and_lasts_twelve_hours(db: PgPool) {
         let answer = send(request(Method::POST, "/admin/sign-in").form(&form)).await.expect_status(303);
         assert_eq!(answer.header("location"), "/admin");
         let cookies: Vec<_> = answer.headers.get_all(header::SET_COOKIE).iter().collect();
-        let [cookie] = cookies[..] else { panic!("{cookies:?}") };
+        let [cookie, known] = cookies[..] else { panic!("{cookies:?}") };
+        let known = known.to_str().expect("text");
+        assert!(known.starts_with(&format!("{prefix}sneakdrop_known=known.")), "{known}");
+        assert!(known.ends_with(&format!("; Path=/; Max-Age=31536000; HttpOnly; SameSite=Strict{secure}")), "{known}");
         let (cookie, attributes) = cookie.to_str().expect("text").split_once(';').expect("a cookie with attributes");
         assert!(cookie.starts_with(&format!("{prefix}sneakdrop_admin=admin.")), "{cookie}");
         assert_eq!(attributes, format!(" Path=/; Max-Age=43200; HttpOnly; SameSite=Strict{secure}"));

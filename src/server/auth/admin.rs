@@ -51,7 +51,8 @@ pub struct AdminAccess {
     /// So that tokens are compared in a time that says nothing about their length.
     token_digest: [u8; 32],
     key: SessionKey,
-    failed_tries: Mutex<FailedTries>,
+    failed_tries: FailedTries,
+    failed_tries_of_known_browsers: FailedTries,
 }
 
 impl AdminAccess {
@@ -59,16 +60,28 @@ impl AdminAccess {
     pub(in crate::server) fn new(admin_token: &str, session_key: &SessionKey) -> Self {
         let token_digest: [u8; 32] = Sha256::digest(admin_token).into();
         let key = session_key.derive(&[b"admin sessions ", &token_digest[..]].concat());
-        let failed_tries = Mutex::new(FailedTries { since: Instant::now(), count: 0 });
-        Self { token_digest, key, failed_tries }
+        let [failed_tries, failed_tries_of_known_browsers] = Default::default();
+        Self { token_digest, key, failed_tries, failed_tries_of_known_browsers }
+    }
+
+    /// A browser that has signed in before has a limit of its own. Otherwise anybody could keep everybody out, by trying wrong
+    /// tokens when a drop begins.
+    fn failed_tries_of(&self, known_cookie: Option<&str>) -> &FailedTries {
+        let is_known = known_cookie.is_some_and(|cookie| self.key.verified(cookie) == Some(KNOWN));
+        if is_known { &self.failed_tries_of_known_browsers } else { &self.failed_tries }
     }
 }
 
-/// Begins a session if this is the admin token, and returns the `Set-Cookie` value that keeps it.
-pub(crate) async fn sign_in(state: &AppState, headers: &HeaderMap, token: &str) -> Result<HeaderValue, SignInRefusal> {
+/// Begins a session if this is the admin token, and returns the `Set-Cookie` values that keep it, and that the browser is known.
+pub(crate) async fn sign_in(
+    state: &AppState,
+    headers: &HeaderMap,
+    token: &str,
+) -> Result<[HeaderValue; 2], SignInRefusal> {
     let access = state.admin_access.as_ref().ok_or(SignInRefusal::WrongToken)?;
     let is_right = Sha256::digest(token)[..].ct_eq(&access.token_digest).into();
-    access.failed_tries.lock().unwrap_or_else(PoisonError::into_inner).judge(is_right, Instant::now())?;
+    let known_cookie = cookie(headers, &cookie_name(KNOWN_COOKIE, state.config.origins.is_https(headers)));
+    access.failed_tries_of(known_cookie).judge(is_right, Instant::now())?;
     let begun = sqlx::query!(
         "with expired as (delete from admin_sessions where expires_at <= clock_timestamp())
          insert into admin_sessions (expires_at) values (clock_timestamp() + make_interval(secs => $1))
@@ -79,7 +92,10 @@ pub(crate) async fn sign_in(state: &AppState, headers: &HeaderMap, token: &str) 
     let row = with_timeout(begun.fetch_one(&mut *connection)).await?;
     connection.put_back();
     let proof = Proof { session: AdminSession { id: row.id }, secret: row.secret, end: row.expires_at.timestamp() };
-    Ok(set_cookie(state, headers, &proof.signed(&access.key), SESSION_SECONDS))
+    Ok([
+        set_cookie(state, headers, SESSION_COOKIE, &proof.signed(&access.key), SESSION_SECONDS),
+        set_cookie(state, headers, KNOWN_COOKIE, &access.key.signed(KNOWN.into()), KNOWN_SECONDS),
+    ])
 }
 
 /// Why no session begins.
@@ -127,13 +143,13 @@ pub(crate) async fn sign_out(
     let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
     with_timeout(ended.execute(&mut *connection)).await?;
     connection.put_back();
-    Ok(set_cookie(state, headers, "", 0))
+    Ok(set_cookie(state, headers, SESSION_COOKIE, "", 0))
 }
 
 /// `Strict`: no page of another site may even open a page of the desk as the admin.
-fn set_cookie(state: &AppState, headers: &HeaderMap, value: &str, max_age_seconds: u32) -> HeaderValue {
+fn set_cookie(state: &AppState, headers: &HeaderMap, name: &str, value: &str, max_age_seconds: u32) -> HeaderValue {
     let is_https = state.config.origins.is_https(headers);
-    let (name, secure) = (cookie_name(SESSION_COOKIE, is_https), if is_https { "; Secure" } else { "" });
+    let (name, secure) = (cookie_name(name, is_https), if is_https { "; Secure" } else { "" });
     let cookie = format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::try_from(cookie).expect("proofs are base64url, digits and dots")
 }
@@ -164,30 +180,27 @@ impl Proof {
     }
 }
 
-/// How many tries with a wrong token there were, in the period that begins with the first of them.
-struct FailedTries {
-    since: Instant,
-    count: u32,
-}
+/// When the first try with a wrong token was, and how many there were in the period that began with it.
+#[derive(Default)]
+struct FailedTries(Mutex<Option<(Instant, u32)>>);
 
 impl FailedTries {
-    fn judge(&mut self, is_right: bool, now: Instant) -> Result<(), SignInRefusal> {
-        if self.count == 0 || now - self.since >= TRIES_PERIOD {
-            *self = Self { since: now, count: 0 };
-        }
-        if self.count >= MAX_FAILED_TRIES {
-            let left = TRIES_PERIOD - (now - self.since);
+    fn judge(&self, is_right: bool, now: Instant) -> Result<(), SignInRefusal> {
+        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = tries.filter(|(since, _)| now - *since < TRIES_PERIOD).unwrap_or((now, 0));
+        if count >= MAX_FAILED_TRIES {
+            let left = TRIES_PERIOD - (now - since);
             return Err(SignInRefusal::TooManyTries { retry_after_seconds: left.as_secs_f64().ceil() as u64 });
         }
         if !is_right {
-            self.count += 1;
+            *tries = Some((since, count + 1));
             return Err(SignInRefusal::WrongToken);
         }
         Ok(())
     }
 }
 
-/// With more failed tries than this, a node lets nobody in for the rest of the period. A token that is random as
+/// With more failed tries than this, a node lets nobody else in for the rest of the period. A token that is random as
 /// `script/server` makes it needs no limit; one that somebody thought up does.
 const MAX_FAILED_TRIES: u32 = 10;
 
@@ -197,6 +210,14 @@ const TRIES_PERIOD: Duration = Duration::from_secs(60);
 const SESSION_SECONDS: u32 = 43_200;
 
 const SESSION_COOKIE: &str = "sneakdrop_admin";
+
+const KNOWN_COOKIE: &str = "sneakdrop_known";
+
+/// What it says, signed. No session's proof says this.
+const KNOWN: &str = "known";
+
+/// A year.
+const KNOWN_SECONDS: u32 = 31_536_000;
 
 #[cfg(test)]
 mod tests {
@@ -247,10 +268,24 @@ mod tests {
     }
 
     #[test]
+    fn only_a_browser_that_signed_in_with_this_token_is_known() {
+        let earlier = access("another token", b"key");
+        let access = access("token", b"key");
+        let is_known =
+            |cookie: Option<&str>| std::ptr::eq(access.failed_tries_of(cookie), &access.failed_tries_of_known_browsers);
+        let proof = Proof { session: AdminSession { id: 7 }, secret: Uuid::from_u128(77), end: at(60).timestamp() };
+        assert!(is_known(Some(&access.key.signed(KNOWN.into()))));
+        for stranger in [None, Some("known"), Some(""), Some(&*proof.signed(&access.key))] {
+            assert!(!is_known(stranger), "{stranger:?}");
+        }
+        assert!(!is_known(Some(&earlier.key.signed(KNOWN.into()))));
+    }
+
+    #[test]
     fn after_ten_failed_tries_nobody_gets_in_until_the_minute_is_over() {
         let begin = Instant::now();
-        let mut tries = FailedTries { since: begin, count: 0 };
-        let mut judge = |is_right, seconds| match tries.judge(is_right, begin + Duration::from_secs(seconds)) {
+        let tries = FailedTries::default();
+        let judge = |is_right, seconds| match tries.judge(is_right, begin + Duration::from_secs(seconds)) {
             Ok(()) => 0,
             Err(SignInRefusal::WrongToken) => 1,
             Err(SignInRefusal::TooManyTries { retry_after_seconds }) => retry_after_seconds,

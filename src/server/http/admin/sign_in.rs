@@ -15,7 +15,7 @@ use crate::{
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -39,7 +39,10 @@ pub(super) async fn sign_in(
     Form(SignInForm { token }): Form<SignInForm>,
 ) -> Response {
     match admin::sign_in(&state, &headers, &token).await {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/admin")).into_response(),
+        Ok(cookies) => {
+            let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+            (cookies, Redirect::to("/admin")).into_response()
+        }
         Err(SignInRefusal::WrongToken) => {
             refused(form(&state, Some(desk::WRONG_TOKEN.into())), &DropError::Unauthorized)
         }
