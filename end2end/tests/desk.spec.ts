@@ -146,3 +146,38 @@ test("a buyer whose order is cancelled is told and can reserve again", async ({ 
   await expect(page.getByText("Cancelled")).toBeVisible();
   await expect(page.getByText("Paid twice")).toBeVisible();
 });
+
+test("a press of a button is not lost while the page follows a sale", async ({ page, shop }) => {
+  const dropId = await shop.createDrop({ name: "Halo Air", totalStock: 9 });
+  await openDesk(page, shop);
+  await page.goto(`${shop.url}/admin/drops/${dropId}`);
+  await page.getByRole("button", { name: "Pause sales" }).hover();
+  await page.mouse.down();
+  const alice = await shop.customer("alice");
+  await alice.reserve(dropId);
+  await expect(page.locator("#board figcaption").first()).toContainText("Available 8");
+  await page.mouse.up();
+  await expect(page.locator("#status")).toHaveText("Paused");
+});
+
+test("a form that is sent after its session is sent again after signing in", async ({ context, page, shop }) => {
+  await shop.createDrop({ name: "Halo Air", totalStock: 9 });
+  await openDesk(page, shop);
+  await page.goto(`${shop.url}/admin/drops/new`);
+  await page.getByLabel("Name", { exact: true }).fill("Night Market Low");
+  await page.getByLabel("Price in dollars").fill("149.50");
+  await page.getByLabel("Pairs of size 1").fill("5");
+  await context.clearCookies({ name: "sneakdrop_admin" });
+  await page.getByRole("button", { name: "Save draft" }).click();
+  await expect(page.getByRole("heading", { name: "Your session has ended" })).toBeVisible();
+  await expectNoViolations(page, "session ended");
+  const opened = context.waitForEvent("page");
+  await page.getByRole("link", { name: "Sign in" }).click();
+  const other = await opened;
+  await other.getByLabel("Admin token").fill("end-to-end-admin-token");
+  await other.getByRole("button", { name: "Sign in" }).click();
+  await expect(other.getByRole("heading", { name: "Drops" })).toBeVisible();
+  await page.reload();
+  await expect(page.getByRole("heading", { name: "Night Market Low" })).toBeVisible();
+  await expect(page.locator("#status")).toHaveText("Draft");
+});

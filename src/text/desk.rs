@@ -14,6 +14,10 @@ pub const NEW_DROP: &str = "New drop";
 
 pub const SIGN_IN_HINT: &str = "For those who run drops. A session ends by signing out, and after 12 hours.";
 pub const ADMIN_TOKEN: &str = "Admin token";
+/// The answer to a form that was sent after its session.
+pub const SESSION_ENDED: &str = "Your session has ended";
+pub const SESSION_ENDED_HINT: &str =
+    "Nothing was changed. Sign in again in another tab, then reload this page to send the form once more.";
 pub const WRONG_TOKEN: &str = "That is not the admin token. Check it and try again.";
 
 /// What the list says of a drop, beside *Upcoming*, *Sold out* and *Ended*.

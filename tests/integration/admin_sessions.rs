@@ -216,6 +216,26 @@ async fn session_ends_with_the_admin_token_the_session_key_and_the_database(db: 
 }
 
 #[sqlx::test]
+async fn form_that_is_sent_after_its_session_says_what_to_do(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(3).await;
+    let desk = Desk::sign_in(&node).await;
+    desk.post("/admin/sign-out", &[]).await.expect_status(303);
+    let path = format!("/admin/drops/{drop_id}/pause");
+    let page = send(desk.request(Method::POST, &path).header("accept", "text/html,*/*;q=0.8")).await.expect_status(401);
+    assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
+    for part in ["Your session has ended", "Nothing was changed", "href=\"/admin/sign-in\""] {
+        assert!(page.text.contains(part), "{part} is missing: {}", page.text);
+    }
+    assert!(!page.text.contains("/admin/log"), "signed out, there is nowhere to go: {}", page.text);
+    // To a program, it is what it was.
+    let call = desk.post(&path, &[]).await.expect_status(401);
+    assert_eq!(call.json["code"], "unauthorized");
+    assert_eq!(query_number(&db, "select count(*) from drops where is_paused").await, 0);
+    node.stop().await;
+}
+
+#[sqlx::test]
 async fn expired_session_is_refused_and_removed_when_somebody_signs_in(db: PgPool) {
     let node = Node::start(&db).await;
     let desk = Desk::sign_in(&node).await;

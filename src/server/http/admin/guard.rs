@@ -1,13 +1,13 @@
 //! Who may do what under `/admin`. The routes ask, not each page, so that no page can forget to.
 
-use super::document::error_page;
+use super::{document::error_page, sign_in};
 use crate::{
     domain::error::{DropError, Missing},
     server::{auth::admin, http::pages::page, state::AppState},
 };
 use axum::{
     extract::{Request, State},
-    http::Method,
+    http::{HeaderMap, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -32,16 +32,26 @@ pub(super) async fn require_own_page(State(state): State<AppState>, request: Req
 /// [`AdminSession`](admin::AdminSession).
 pub(super) async fn require_session(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let asks_for_a_page = asks_for_a_page(request.method());
+    let is_form = shows_a_page(request.headers());
     match admin::session(&state, request.headers()).await {
         Ok(Some(session)) => {
             request.extensions_mut().insert(session);
             next.run(request).await
         }
         Ok(None) if asks_for_a_page => page(State(state), request).await,
+        Ok(None) if is_form => sign_in::session_ended(&state),
         Ok(None) => DropError::Unauthorized.into_response(),
-        Err(error) if asks_for_a_page => error_page(&state, &error),
+        Err(error) if asks_for_a_page || is_form => error_page(&state, &error),
         Err(error) => error.into_response(),
     }
+}
+
+/// Whether a browser shows the answer to somebody, as it does after a form.
+fn shows_a_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// Anything else is a call.

@@ -61,6 +61,20 @@ pub(super) async fn sign_out(State(state): State<AppState>, headers: HeaderMap, 
     }
 }
 
+/// For a form that was sent after its session: a browser that reloads this page sends the form again.
+pub(super) fn session_ended(state: &AppState) -> Response {
+    let content = view! {
+        <h1>{desk::SESSION_ENDED}</h1>
+        <p>{desk::SESSION_ENDED_HINT}</p>
+        <p>
+            <a href="/admin/sign-in" target="_blank">
+                {text::SIGN_IN}
+            </a>
+        </p>
+    };
+    refused(document(state, Place::SignIn, content), &DropError::Unauthorized)
+}
+
 /// Says why a token that was sent did not let its sender in.
 fn form(state: &AppState, problem: Option<String>) -> Response {
     let content = view! {
