@@ -15,7 +15,7 @@
 //! 7. [`client`]: what runs only in the browser: the live state, the socket that updates it, the server's clock, forms.
 //! 8. [`ui`]: the pages, rendered on the server and hydrated in the browser.
 //!
-//! `server::run` starts everything; `server::router` lists the routes.
+//! `server::run` starts everything; `server::router` lists the routes. In the browser, `start` is the beginning.
 
 // A page's view is a single, deeply nested type. Optimised builds exceed the default limit of 128 on it.
 #![recursion_limit = "256"]
@@ -25,37 +25,7 @@ pub mod domain;
 pub mod rpc;
 #[cfg(feature = "ssr")]
 pub mod server;
+#[cfg(feature = "hydrate")]
+pub mod start;
 pub mod text;
 pub mod ui;
-
-/// Starts the page. Called by the script in its head once the module is loaded.
-///
-/// `is_intact`: whether the document is as it was served. Then it is hydrated; otherwise it would be bound to the wrong elements,
-/// and is rendered anew. After a panic the module is dead, and `on_panic` is called with its message.
-#[cfg(feature = "hydrate")]
-#[wasm_bindgen::prelude::wasm_bindgen]
-pub fn start(is_intact: bool, on_panic: js_sys::Function) {
-    use leptos::prelude::document;
-    use wasm_bindgen::{JsCast, JsValue};
-
-    thread_local! {
-        static ON_PANIC: std::cell::OnceCell<js_sys::Function> = const { std::cell::OnceCell::new() };
-    }
-    ON_PANIC.with(|known| known.set(on_panic)).expect("a module is started once");
-    std::panic::set_hook(Box::new(|panic| {
-        let panic = panic.to_string().into();
-        ON_PANIC.with(|on_panic| on_panic.get().map(|on_panic| on_panic.call1(&JsValue::NULL, &panic)));
-    }));
-    let element = |id| document().get_element_by_id(id);
-    let data = element(ui::app::FIRST_PAINT).and_then(|data| data.text_content());
-    let data = data.expect("the document contains the first paint");
-    let first_paint = client::json::read(&data).expect("the first paint is that of this build");
-    let root = element(ui::app::ROOT).expect("the document contains the page").unchecked_into::<web_sys::HtmlElement>();
-    let app = || ui::app::App(ui::app::AppProps { first_paint });
-    if is_intact {
-        leptos::mount::hydrate_from(root, app).forget();
-    } else {
-        root.set_inner_html("");
-        leptos::mount::mount_to(root, app).forget();
-    }
-}

@@ -71,6 +71,28 @@ for (const [name, meddle] of Object.entries(meddlings)) {
   });
 }
 
+test("a page is live although something changed the document on the way", async ({ page, shop, consoleErrors }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
+  await page.addInitScript(() => {
+    // Between two tasks of the start, as the page watches for exactly that.
+    const observe = MutationObserver.prototype.observe;
+    MutationObserver.prototype.observe = function (target, options) {
+      observe.call(this, target, options);
+      if (target instanceof Element && target.id === "main") {
+        MutationObserver.prototype.observe = observe;
+        queueMicrotask(() => target.querySelector("h2")!.before(document.createElement("font")));
+      }
+    };
+  });
+  await open(page);
+  await (await shop.customer("alice")).reserve(drop);
+  await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible();
+  await signIn(page, "bob");
+  await card(page, "Volt Runner").getByRole("button", { name: "Reserve" }).click();
+  await expect(card(page, "Volt Runner").getByRole("button", { name: "Complete purchase" })).toBeVisible();
+  expect(consoleErrors.splice(0)).toEqual([expect.stringContaining("starts anew")]);
+});
+
 test("what was typed and chosen is kept when a changed document is rendered anew", async ({ page, shop }) => {
   await shop.createDrop({ name: "Ridge Trail", sizes: [{ label: "US 8", stock: 3 }, { label: "US 9", stock: 3 }] });
   const release = await openWithoutModule(page);
@@ -93,7 +115,7 @@ test("a module that dies on the way is replaced by another", async ({ page, shop
   await page.route(/\.js$/, (route) =>
     route.fulfill({
       contentType: "text/javascript",
-      body: "export default async () => {}; export const start = () => { throw new Error('dead'); };",
+      body: "export default async () => {}; export const read = () => { throw new Error('dead'); };",
     }),
   );
   await open(page);

@@ -18,7 +18,8 @@ pub(crate) fn shell(
     // `</script>` in a string would end the element; JSON allows the escape.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
     let head = view! { <Head first_paint=first_paint.clone() /> };
-    let page = view! { <App first_paint /> }.to_html();
+    let app = App::new(first_paint);
+    let page = (app.top(), app.rest()).to_html();
     let load = load(package, nonce.clone(), shape(&page));
     let (script, local_times) = (include_str!("document.js"), LOCAL_TIMES);
     view! {

@@ -35,6 +35,9 @@
     addEventListener(name, (event) => isStopped && event.stopImmediatePropagation(), true);
   }
 
+  // What follows is in a task of its own, as the steps of a start take long on a slow phone.
+  const task = () => new Promise((resolve) => setTimeout(resolve));
+
   const start = async (address, isIntact, died) => {
     let isOver = false;
     const over = (next, error) => {
@@ -51,6 +54,9 @@
       const page = await import(address);
       await page.default({ module_or_path: response });
       next = died;
+      await task();
+      page.read((panic) => over(died, panic));
+      await task();
       // What people have typed and chosen meanwhile.
       const { value, id } = root.querySelector("#username") ?? {};
       const dialog = root.querySelector(":popover-open")?.id;
@@ -61,7 +67,17 @@
           sessionStorage.setItem(`sneakdrop.size.${size.closest("article").getAttribute("aria-labelledby")}`, size.value);
         }
       } catch {}
-      page.start(isIntact(), (panic) => over(died, panic));
+      const isAsServed = isIntact();
+      page.show_top(isAsServed);
+      let isChanged = false;
+      const changes = new MutationObserver(() => (isChanged = true));
+      for (let rest = isAsServed && document.getElementById("main"); rest; rest = rest.nextElementSibling) {
+        changes.observe(rest, { childList: true, subtree: true });
+      }
+      await task();
+      changes.disconnect();
+      if (isChanged) throw "something changed it on the way";
+      page.show_rest();
       const typed = document.getElementById(id);
       if (typed && !typed.value) {
         typed.value = value;
@@ -69,8 +85,9 @@
       if (dialog && !root.querySelector(":popover-open")) {
         document.getElementById(dialog)?.showPopover();
       }
-      // What starts the page runs in tasks of its own, before any timer.
-      setTimeout(() => document.documentElement.hasAttribute("data-hydrated") || over(died, "it did not start"));
+      // What makes the page live runs before any timer.
+      await task();
+      if (!document.documentElement.hasAttribute("data-hydrated")) throw "it did not start";
     } catch (error) {
       over(next, error);
     }
