@@ -562,6 +562,23 @@ test("a second click in the bar does not buy the pair that comes into its place"
   await expect(card(page, "Volt Runner").getByRole("timer")).toBeVisible();
 });
 
+test("focus is not lost when a pair is bought from the bar of another page", async ({ page, shop }) => {
+  await shop.createDrop({ name: "Court 76", totalStock: 3 });
+  await shop.createDrop({ name: "Volt Runner", totalStock: 3 });
+  await open(page);
+  await signIn(page, "alice");
+  await card(page, "Court 76").getByRole("button", { name: "Reserve" }).click();
+  await card(page, "Volt Runner").getByRole("link", { name: "Volt Runner" }).click();
+  const heading = page.getByRole("heading", { level: 1, name: "Volt Runner" });
+  await expect(heading).toBeFocused();
+  const purchase = bar(page).getByRole("button");
+  await expect(purchase).toBeEnabled();
+  await purchase.focus();
+  await page.keyboard.press("Enter");
+  await expect(bar(page)).toBeHidden();
+  await expect(heading).toBeFocused();
+});
+
 test("the drops stand alone after another page, and times stay in the visitor's zone on the way back", async ({
   shop,
   newVisitor,

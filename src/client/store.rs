@@ -18,7 +18,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The state that all components share. Created once, in the root component.
+/// The state that all components share. Created once, with the page.
 #[derive(Clone, Copy)]
 pub struct Store {
     pub clock: Clock,

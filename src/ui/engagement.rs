@@ -13,7 +13,7 @@ use std::cell::Cell;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, EventTarget, FocusOptions, HtmlElement, MouseEvent};
 
-/// Created once, in the root component.
+/// Created once, with the page.
 #[derive(Clone, Copy)]
 pub struct Engagement {
     /// Whether a card is under the pointer or has the keyboard's focus.
@@ -90,6 +90,15 @@ pub fn focus_if_lost(selector: &'static str) {
     next_frame(move || {
         if is_focus_lost() && FOCUSED.get().is_none() {
             focus(document().query_selector(selector).ok().flatten());
+        }
+    });
+}
+
+/// Focuses the page's heading after the next rendering if the focus went with a part of the bar whose drop has no card here.
+pub fn focus_heading_if_lost() {
+    next_frame(move || {
+        if is_focus_lost() && FOCUSED.get().is_some_and(|drop_id| card_of(drop_id).is_none()) {
+            focus(document().query_selector("main h1").ok().flatten());
         }
     });
 }

@@ -69,7 +69,7 @@ impl Page {
     }
 }
 
-/// The current address and page. Created once, in the root component.
+/// The current address and page. Created once, with the page.
 #[derive(Clone, Copy)]
 pub struct Route {
     /// Path and query.

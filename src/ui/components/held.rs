@@ -6,10 +6,12 @@ use super::{
     live::live,
 };
 use crate::{
+    client::schedule::effect,
     client::store::Store,
     domain::{ONE_SIZE, Reservation},
     rpc, text,
     ui::actions::{Actions, DropActions},
+    ui::engagement::focus_heading_if_lost,
     ui::router::Page,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -43,6 +45,10 @@ pub fn HeldBar() -> impl IntoView {
     let store = expect_context::<Store>();
     let actions = expect_context::<Actions>();
     let mut places: Vec<i64> = vec![];
+    effect(move || {
+        store.reservations.track();
+        focus_heading_if_lost();
+    });
     view! {
         <section class="bar" aria-label=text::HELD_PAIRS hidden=move || store.reservations.with(Vec::is_empty)>
             {move || {
