@@ -2,7 +2,7 @@
 //! a task of its own. On a slow phone all of it takes long enough that a tap in the middle would be felt to hang.
 
 use crate::{
-    client::json,
+    client::{json, schedule},
     ui::app::{App, FIRST_PAINT, MAIN, ROOT},
 };
 use leptos::{prelude::*, tachys::view::Position};
@@ -37,6 +37,7 @@ pub fn read(on_panic: js_sys::Function) {
     let _ = any_spawner::Executor::init_wasm_bindgen();
     let data = element(FIRST_PAINT).text_content().unwrap_or_default();
     let first_paint = json::read(&data).expect("the first paint is that of this build");
+    schedule::hold_effects();
     let owner = Owner::new();
     let app = owner.with(|| App::new(first_paint));
     STARTING.set(Some(Starting { owner, app, is_intact: false }));
@@ -57,12 +58,13 @@ pub fn show_top(is_intact: bool) {
     });
 }
 
-/// Nothing may have changed [`MAIN`] since the first part was shown.
+/// Nothing may have changed the rest of the document since the top was hydrated. Then the page becomes live.
 #[wasm_bindgen]
 pub fn show_rest() {
     let Starting { owner, app, is_intact } = STARTING.take().expect("the top was shown");
     let place = if is_intact { element(MAIN) } else { element(ROOT) };
     owner.with(|| show(app.rest(), is_intact, &place, Position::Current));
+    schedule::run_effects();
     // The page is never left but with its document.
     mem::forget(owner);
 }

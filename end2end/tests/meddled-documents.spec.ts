@@ -71,19 +71,23 @@ for (const [name, meddle] of Object.entries(meddlings)) {
   });
 }
 
-test("a page is live although something changed the document on the way", async ({ page, shop, consoleErrors }) => {
-  const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
-  await page.addInitScript(() => {
-    // Between two tasks of the start, as the page watches for exactly that.
+/** Runs when the top of the page is hydrated and the rest is not yet: the page watches then for changes of the rest. */
+async function onTheWay(page: Page, run: () => void): Promise<void> {
+  await page.addInitScript(`
     const observe = MutationObserver.prototype.observe;
     MutationObserver.prototype.observe = function (target, options) {
       observe.call(this, target, options);
-      if (target instanceof Element && target.id === "main") {
+      if (target.id === "main") {
         MutationObserver.prototype.observe = observe;
-        queueMicrotask(() => target.querySelector("h2")!.before(document.createElement("font")));
+        queueMicrotask(${run});
       }
     };
-  });
+  `);
+}
+
+test("a page is live although something changed the document on the way", async ({ page, shop, consoleErrors }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
+  await onTheWay(page, () => document.querySelector("main h2")!.before(document.createElement("font")));
   await open(page);
   await (await shop.customer("alice")).reserve(drop);
   await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible();
@@ -91,6 +95,17 @@ test("a page is live although something changed the document on the way", async 
   await card(page, "Volt Runner").getByRole("button", { name: "Reserve" }).click();
   await expect(card(page, "Volt Runner").getByRole("button", { name: "Complete purchase" })).toBeVisible();
   expect(consoleErrors.splice(0)).toEqual([expect.stringContaining("starts anew")]);
+});
+
+test("what is chosen on the way is kept", async ({ page, shop }) => {
+  await shop.createDrop({ name: "Ridge Trail", sizes: [{ label: "US 8", stock: 3 }, { label: "US 9", stock: 3 }] });
+  await onTheWay(page, () => document.querySelector<HTMLInputElement>("[name=size][value='US 9']")!.click());
+  await open(page);
+  await waitForHydration(page);
+  await expect(card(page, "Ridge Trail").getByRole("radio", { name: /US 9/ })).toBeChecked();
+  await signIn(page, "kim");
+  await card(page, "Ridge Trail").getByRole("button", { name: "Reserve" }).click();
+  await expect(toast(page, /^US 9 is reserved/)).toBeVisible();
 });
 
 test("what was typed and chosen is kept when a changed document is rendered anew", async ({ page, shop }) => {

@@ -1,6 +1,6 @@
 import type { Locator, Page } from "@playwright/test";
 import ICAL from "ical.js";
-import { type Shop, card, expect, open, signIn, test, toast } from "./shop";
+import { type Shop, card, expect, open, signIn, test, toast, waitForHydration } from "./shop";
 
 const US_SIZES = ["US 7", "US 8", "US 8.5", "US 9", "US 9.5", "US 10", "US 11", "US 12"].map((label) => ({
   label,
@@ -635,4 +635,30 @@ test("folded sizes are in sight when one of them is chosen or one has to be", as
   await expect(volt.getByRole("radio", { name: "EU 40," })).toBeHidden();
   await volt.getByRole("button", { name: "Reserve" }).click();
   await expect(volt.getByRole("radio", { name: "EU 40," })).toBeVisible();
+});
+
+test("sizes are what they say after a reload while the last pair of one is held", async ({ page, shop }) => {
+  const sizes = Array.from({ length: 12 }, (_, index) => ({ label: `EU ${30 + index}`, stock: index === 11 ? 1 : 2 }));
+  await shop.createDrop({ name: "Volt Runner", sizes });
+  await open(page);
+  await signIn(page, "alice");
+  const volt = card(page, "Volt Runner");
+  await volt.getByText("All 12 sizes").click();
+  await volt.getByRole("radio", { name: "EU 41," }).check();
+  await volt.getByRole("button", { name: "Reserve" }).click();
+  await expect(volt.getByRole("timer")).toBeVisible();
+  await page.reload();
+  await waitForHydration(page);
+  await volt.getByRole("button", { name: "Give it back" }).click();
+  await expect(toast(page, /back/)).toBeVisible({ timeout: 10_000 });
+  const shown = await volt.locator("label.size").evaluateAll((labels) =>
+    labels.map((label) => {
+      const input = label.querySelector("input")!;
+      return [label.querySelector("span")!.textContent, input.value, input.ariaLabel?.split(",")[0]];
+    }),
+  );
+  expect(shown).toHaveLength(12);
+  for (const [label, value, spoken] of shown) expect([value, spoken]).toEqual([label, label]);
+  const stocks = await volt.locator("label.size").allInnerTexts();
+  for (const stock of stocks) expect(stock).toMatch(/EU 41\s+1 left|EU (3\d|40)\s+2 left/);
 });

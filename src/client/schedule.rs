@@ -2,13 +2,39 @@
 
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
+use std::cell::RefCell;
+
+thread_local! {
+    /// The effects that wait, each with its owner; `None` if none has to.
+    static WAITING: RefCell<Option<Vec<(Owner, Run)>>> = const { RefCell::new(None) };
+}
+
+type Run = Box<dyn FnMut()>;
 
 /// Runs `run` after each rendering that changed what it reads, only in the browser.
 pub fn effect(run: impl FnMut() + 'static) {
-    fn boxed(run: Box<dyn FnMut()>) {
-        Effect::new(run);
+    fn boxed(run: Run) {
+        WAITING.with_borrow_mut(|waiting| match (waiting, Owner::current()) {
+            (Some(waiting), Some(owner)) => waiting.push((owner, run)),
+            _ => drop(Effect::new(run)),
+        });
     }
     boxed(Box::new(run));
+}
+
+/// From here on effects wait for [`run_effects`]: while a part of the page is not hydrated yet, nothing may differ from what the
+/// server rendered.
+#[cfg(feature = "hydrate")]
+pub(crate) fn hold_effects() {
+    WAITING.set(Some(vec![]));
+}
+
+/// Runs those that waited.
+#[cfg(feature = "hydrate")]
+pub(crate) fn run_effects() {
+    for (owner, run) in WAITING.take().into_iter().flatten() {
+        owner.with(|| Effect::new(run));
+    }
 }
 
 /// Runs `run` before the next frame is painted, when the document shows what has changed.

@@ -21,7 +21,7 @@ use std::cell::Cell;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlFormElement, HtmlInputElement, KeyboardEvent, Storage, SubmitEvent, UrlSearchParams};
 
-/// The actions of all drops. Created once, in the root component.
+/// The actions of all drops. Created once, with the page.
 #[derive(Clone, Copy)]
 pub struct Actions {
     pub engagement: Engagement,
@@ -78,9 +78,9 @@ struct Memory {
 }
 
 impl Actions {
-    /// The calling component becomes the owner of every drop's signals.
+    /// The current owner, that of the page, becomes that of every drop's signals.
     pub fn new(store: Store) -> Self {
-        let owner = Owner::current().expect("a component has an owner");
+        let owner = Owner::current().expect("the page has an owner");
         Self {
             engagement: Engagement::new(store.toasts),
             by_drop: StoredValue::default(),

@@ -57,6 +57,19 @@
       await task();
       page.read((panic) => over(died, panic));
       await task();
+      const isAsServed = isIntact();
+      if (isAsServed) {
+        page.show_top(true);
+        let isChanged = false;
+        const changes = new MutationObserver(() => (isChanged = true));
+        changes.observe(root, { childList: true });
+        for (let rest = document.getElementById("main"); rest; rest = rest.nextElementSibling) {
+          changes.observe(rest, { childList: true, subtree: true });
+        }
+        await task();
+        changes.disconnect();
+        if (isChanged) throw "something changed it on the way";
+      }
       // What people have typed and chosen meanwhile.
       const { value, id } = root.querySelector("#username") ?? {};
       const dialog = root.querySelector(":popover-open")?.id;
@@ -67,16 +80,8 @@
           sessionStorage.setItem(`sneakdrop.size.${size.closest("article").getAttribute("aria-labelledby")}`, size.value);
         }
       } catch {}
-      const isAsServed = isIntact();
-      page.show_top(isAsServed);
-      let isChanged = false;
-      const changes = new MutationObserver(() => (isChanged = true));
-      for (let rest = isAsServed && document.getElementById("main"); rest; rest = rest.nextElementSibling) {
-        changes.observe(rest, { childList: true, subtree: true });
-      }
-      await task();
-      changes.disconnect();
-      if (isChanged) throw "something changed it on the way";
+      // A document that is rendered anew is never seen in part.
+      if (!isAsServed) page.show_top(false);
       page.show_rest();
       const typed = document.getElementById(id);
       if (typed && !typed.value) {
