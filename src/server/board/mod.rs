@@ -32,7 +32,7 @@ pub struct Board {
     /// By the database's clock.
     pub read_at: DateTime<Utc>,
     pub period: Period,
-    /// Which others there are.
+    /// Those that can be chosen; none if there is no choice.
     pub periods: Vec<Period>,
     /// Of the period; `None` before the first event.
     pub timeline: Option<Timeline>,

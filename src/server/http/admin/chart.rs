@@ -129,11 +129,13 @@ impl Axes {
 
     /// Round times, and how many seconds they are apart.
     fn times(&self) -> (Vec<DateTime<Utc>>, i64) {
-        // One more than there is room for shows whether they fit.
-        let times = |apart| self.zone.round_times(self.from, TimeDelta::seconds(apart), MAX_MARKS as i32 + 1);
-        let fits = |apart: &i64| times(*apart).get(MAX_MARKS).is_none_or(|beyond| *beyond > self.until);
+        let times = |apart| {
+            let times = self.zone.round_times(self.from, TimeDelta::seconds(apart));
+            times.take_while(|time| *time <= self.until)
+        };
+        let fits = |apart: &i64| times(*apart).nth(MAX_MARKS).is_none();
         let apart = round_durations().find(fits).expect("the durations grow without end");
-        (times(apart).into_iter().filter(|time| *time <= self.until).collect(), apart)
+        (times(apart).collect(), apart)
     }
 }
 

@@ -44,15 +44,17 @@ impl Zone {
         at.with_timezone(&self.0)
     }
 
-    /// Up to so many times that are multiples of `apart` on the clocks there, from `from` on.
-    pub(super) fn round_times(self, from: DateTime<Utc>, apart: TimeDelta, count: i32) -> Vec<DateTime<Utc>> {
+    /// The times from `from` on that are multiples of `apart` on the clocks there.
+    pub(super) fn round_times(self, from: DateTime<Utc>, apart: TimeDelta) -> impl Iterator<Item = DateTime<Utc>> {
         let local = self.clock(from).naive_local().and_utc().timestamp();
-        let apart_seconds = apart.num_seconds();
-        let first = (local + apart_seconds - 1).div_euclid(apart_seconds) * apart_seconds;
+        let first = local.div_euclid(apart.num_seconds()) * apart.num_seconds();
         let first = DateTime::from_timestamp(first, 0).unwrap_or_default().naive_utc();
-        let local = (0..count).map(|index| first + apart * index);
-        // A time that the clocks skip has no mark, and of one that comes twice it is the first.
-        local.filter_map(|local| Some(self.0.from_local_datetime(&local).earliest()?.to_utc())).collect()
+        let local = std::iter::successors(Some(first), move |local| local.checked_add_signed(apart));
+        local.filter_map(move |local| {
+            // Clocks that are set forward skip a time, and clocks that are set back show it twice.
+            let times = self.0.from_local_datetime(&local);
+            [times.earliest(), times.latest()].into_iter().flatten().map(|at| at.to_utc()).find(|at| *at >= from)
+        })
     }
 
     /// The value of an input, to the minute.
@@ -105,19 +107,18 @@ mod tests {
     fn round_times_are_round_on_the_clocks_of_their_zone() {
         let from = |utc: &str| utc.parse::<DateTime<Utc>>().expect("a time");
         let times = |zone: Tz, utc, apart| {
-            let times = Zone(zone).round_times(from(utc), apart, 3);
-            times.into_iter().map(|at| Zone(zone).local(at.into())).collect::<Vec<_>>()
+            let times = Zone(zone).round_times(from(utc), apart).take(3);
+            times.map(|at| Zone(zone).clock(at).format("%dT%H:%M %Z").to_string()).collect::<Vec<_>>()
         };
-        let (hours, days) = (TimeDelta::hours(6), TimeDelta::days(1));
-        let kolkata = times(Tz::Asia__Kolkata, "2026-07-15T18:31:00Z", hours);
-        assert_eq!(kolkata, ["2026-07-16T06:00", "2026-07-16T12:00", "2026-07-16T18:00"]);
-        assert_eq!(times(Tz::UTC, "2026-07-15T18:00:00Z", hours)[0], "2026-07-15T18:00");
+        let (hour, day) = (TimeDelta::hours(1), TimeDelta::days(1));
+        let kolkata = times(Tz::Asia__Kolkata, "2026-07-15T18:31:00Z", hour * 6);
+        assert_eq!(kolkata, ["16T06:00 IST", "16T12:00 IST", "16T18:00 IST"]);
+        assert_eq!(times(Tz::UTC, "2026-07-15T18:00:00Z", hour)[0], "15T18:00 UTC");
         // Also on the days on which clocks are set.
-        let berlin = times(Tz::Europe__Berlin, "2026-10-24T12:00:00Z", days);
-        assert_eq!(berlin, ["2026-10-25T00:00", "2026-10-26T00:00", "2026-10-27T00:00"]);
-        assert_eq!(
-            times(Tz::Europe__Berlin, "2026-03-29T00:30:00Z", TimeDelta::hours(1)),
-            ["2026-03-29T03:00", "2026-03-29T04:00"]
-        );
+        let berlin = |utc, apart| times(Tz::Europe__Berlin, utc, apart);
+        assert_eq!(berlin("2026-10-24T12:00:00Z", day), ["25T00:00 CEST", "26T00:00 CET", "27T00:00 CET"]);
+        assert_eq!(berlin("2026-03-29T00:30:00Z", hour), ["29T03:00 CEST", "29T04:00 CEST", "29T05:00 CEST"]);
+        assert_eq!(berlin("2026-10-25T00:10:00Z", hour), ["25T02:00 CET", "25T03:00 CET", "25T04:00 CET"]);
+        assert_eq!(berlin("2026-10-25T01:10:00Z", hour / 2), ["25T02:30 CET", "25T03:00 CET", "25T03:30 CET"]);
     }
 }
