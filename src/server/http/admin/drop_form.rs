@@ -86,11 +86,11 @@ fn new_form() -> String {
     getrandom::u64().map(|number| format!("{number:016x}")).unwrap_or_default()
 }
 
-/// So that a form that is sent twice makes one drop, by whichever button, and one that was changed in between makes another.
+/// So that a form that is sent twice makes one drop, and one that was changed in between, or is sent by the other button, makes
+/// another.
 fn idempotency_key(fields: &[(String, String)]) -> Option<IdempotencyKey> {
     fields.iter().find(|(name, value)| name == "form" && !value.is_empty())?;
-    let fields: Vec<_> = fields.iter().filter(|(name, _)| name != "do").collect();
-    let digest = Sha256::digest(serde_json::to_vec(&fields).ok()?);
+    let digest = Sha256::digest(serde_json::to_vec(fields).ok()?);
     IdempotencyKey::try_from(&*format!("form-{}", BASE64_URL_SAFE_NO_PAD.encode(digest))).ok()
 }
 
