@@ -126,7 +126,7 @@ async fn eleventh_try_is_too_many_even_with_the_right_token(db: PgPool) {
         assert!(refused.text.contains(&format!("Wait {seconds} seconds, then try again.")), "{}", refused.text);
         assert_eq!(refused.headers.get(header::SET_COOKIE), None);
     }
-    // Whoever has signed in before has ten tries of their own.
+    // Browsers that signed in before share ten tries of their own.
     let known = desk.known.as_str();
     let try_again = async |token: &str| {
         let request = node.request(Method::POST, "/admin/sign-in").header(header::COOKIE, known);
@@ -228,6 +228,8 @@ async fn form_that_is_sent_after_its_session_says_what_to_do(db: PgPool) {
         assert!(page.text.contains(part), "{part} is missing: {}", page.text);
     }
     assert!(!page.text.contains("/admin/log"), "signed out, there is nowhere to go: {}", page.text);
+    let sign_out = desk.request(Method::POST, "/admin/sign-out").header("accept", "text/html,*/*;q=0.8");
+    assert_eq!(send(sign_out).await.expect_status(303).header("location"), "/admin/sign-in");
     // To a program, it is what it was.
     let call = desk.post(&path, &[]).await.expect_status(401);
     assert_eq!(call.json["code"], "unauthorized");

@@ -64,8 +64,8 @@ impl AdminAccess {
         Self { token_digest, key, failed_tries, failed_tries_of_known_browsers }
     }
 
-    /// A browser that has signed in before has a limit of its own. Otherwise anybody could keep everybody out, by trying wrong
-    /// tokens when a drop begins.
+    /// Browsers that have signed in before share a limit apart from that of strangers. Otherwise anybody could keep everybody
+    /// out, by trying wrong tokens when a drop begins.
     fn failed_tries_of(&self, known_cookie: Option<&str>) -> &FailedTries {
         let is_known = known_cookie.is_some_and(|cookie| self.key.verified(cookie) == Some(KNOWN));
         if is_known { &self.failed_tries_of_known_browsers } else { &self.failed_tries }
@@ -213,7 +213,8 @@ const SESSION_COOKIE: &str = "sneakdrop_admin";
 
 const KNOWN_COOKIE: &str = "sneakdrop_known";
 
-/// What it says, signed. No session's proof says this.
+/// What it says, signed. No session's proof says this. It is the same for every browser, and only another admin token or session
+/// key ends it: whoever has it may still not sign in without the token.
 const KNOWN: &str = "known";
 
 /// A year.

@@ -9,7 +9,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 
 /// Without an admin token there is no desk. With one, it is only for pages of this site and for programs: those of
@@ -39,6 +39,10 @@ pub(super) async fn require_session(State(state): State<AppState>, mut request: 
             next.run(request).await
         }
         Ok(None) if asks_for_a_page => page(State(state), request).await,
+        // Whoever signs out is out.
+        Ok(None) if is_form && request.uri().path() == "/admin/sign-out" => {
+            Redirect::to("/admin/sign-in").into_response()
+        }
         Ok(None) if is_form => sign_in::session_ended(&state),
         Ok(None) => DropError::Unauthorized.into_response(),
         Err(error) if asks_for_a_page || is_form => error_page(&state, &error),
