@@ -1,5 +1,6 @@
-//! The start of the page in the browser, by the script in the document's head: [`read`], [`show_top`] and [`show_rest`], each in
-//! a task of its own. On a slow phone all of it takes long enough that a tap in the middle would be felt to hang.
+//! The start of the page in the browser, by the script in the document's head: [`read`], [`show_top`] and [`show_rest`]. A document
+//! that is hydrated has each in a task of its own, because on a slow phone all of it takes long enough that a tap in the middle
+//! would be felt to hang. One that is rendered anew has the last two in one, so that it is never seen in part.
 
 use crate::{
     client::{json, schedule},
