@@ -336,8 +336,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection is kept between two requests.
-const REST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection is kept between two requests. Longer than the 60 s for which nginx and most balancers keep theirs: the
+/// side that closes first must be theirs, or a request may be under way to a connection that is closed.
+const REST_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// A longer header is answered with 431.
 const MAX_HEADER_BYTES: usize = 32 * 1024;

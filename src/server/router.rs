@@ -1,7 +1,7 @@
 //! Every route and every layer.
 
 use super::{
-    http::{admin, api, assets, calendar, health, pages, security, server_functions},
+    http::{address, admin, api, assets, calendar, health, pages, security, server_functions},
     realtime::{socket, socket_io},
     state::AppState,
 };
@@ -10,7 +10,7 @@ use any_spawner::Executor;
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, header, request::Parts},
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -38,8 +38,8 @@ pub(super) fn router(state: AppState) -> Router {
         .route("/purchases/{id}", get(pages::page))
         .merge(admin::routes(&state))
         .merge(assets::routes(&state))
-        .layer(CompressionLayer::new())
-        // Its answers are small, and many wait for each.
+        .layer((from_fn(address::canonical), CompressionLayer::new()))
+        // Its answers are small, and many wait for each. Its clients write its address with a slash at the end.
         .merge(state.socket_io.clone().map(|io| socket_io::routes(io, &state)).unwrap_or_default())
         // One layer of three: the router boxes each call of a layer. The first is the outermost.
         .layer((

@@ -1,9 +1,10 @@
 //! The rendered pages and the headers of every answer.
 
-use crate::support::{Node, Person, id_of, new_drop, send};
+use crate::support::{Api, Node, Person, SESSION_KEY, ServerProcess, id_of, new_drop, send};
 use reqwest::{Method, header};
 use serde_json::json;
 use sqlx::PgPool;
+use std::fs;
 
 #[sqlx::test]
 async fn every_answer_has_security_headers(db: PgPool) {
@@ -57,6 +58,44 @@ async fn missing_pages_are_not_found(db: PgPool) {
         assert!(answer.header("content-type").starts_with("text/html"), "{path}");
     }
     node.stop_and_assert_invariants().await;
+}
+
+/// With the real files of a site, as the server's own process serves them.
+#[sqlx::test]
+async fn files_are_whole_and_anything_else_is_the_page_of_no_address(db: PgPool) {
+    let site = std::env::temp_dir().join(format!("sneakdrop-site-{}", std::process::id()));
+    fs::create_dir_all(site.join("art")).expect("a directory");
+    for (name, contents) in [("art/a.1.svg", "<svg/>"), ("art/a.1.svg.br", "compressed"), ("robots.txt", "all")] {
+        fs::write(site.join(name), contents).expect("a file");
+    }
+    let environment = [("SESSION_KEY", SESSION_KEY), ("LEPTOS_SITE_ROOT", site.to_str().expect("text"))];
+    let server = ServerProcess::start(&db.connect_options(), &[], &environment).await;
+    let api = Api::new(server.address);
+    for (encoding, contents) in [("br", "compressed"), ("identity", "<svg/>")] {
+        for range in [None, Some("bytes=0-2"), Some("bytes=0-1,3-4"), Some("lines=1-2"), Some("bytes=99-")] {
+            let request = api.request(Method::GET, "/art/a.1.svg").header(header::ACCEPT_ENCODING, encoding);
+            let request = request.header(header::IF_RANGE, "\"another\"");
+            let request = range.into_iter().fold(request, |request, range| request.header(header::RANGE, range));
+            let file = send(request).await.expect_status(200);
+            assert_eq!(
+                (&*file.text, file.header("vary"), file.header("accept-ranges")),
+                (contents, "accept-encoding", "")
+            );
+            assert!(file.header("cache-control").contains("immutable"));
+        }
+    }
+    assert_eq!(api.get("/robots.txt").await.expect_status(200).text, "all");
+    let long = format!("/art/{}", "a".repeat(300));
+    let deep = "/a".repeat(3_000);
+    for path in ["/%00", "/art/%00.svg", "/%ff", "/a%2F..%2Fb", "/%5C", "/%0a", "/pkg/%00", "/pkg/none", &long, &deep] {
+        let [get, head] = [Method::GET, Method::HEAD].map(|method| send(api.request(method, path)));
+        let (get, head) = (get.await.expect_status(404), head.await.expect_status(404));
+        assert!(get.header("content-type").starts_with("text/html"), "{path}");
+        for name in ["content-type", "cache-control", "vary"] {
+            assert_eq!(get.header(name), head.header(name), "{path} {name}");
+        }
+    }
+    fs::remove_dir_all(site).expect("it was made above");
 }
 
 #[sqlx::test]

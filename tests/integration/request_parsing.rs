@@ -269,7 +269,7 @@ async fn byte_order_mark_is_skipped_and_compressed_bodies_are_refused(db: PgPool
 }
 
 #[sqlx::test]
-async fn trailing_slash_leads_to_the_address_without(db: PgPool) {
+async fn each_address_has_one_spelling(db: PgPool) {
     let node = Node::start(&db).await;
     for (method, path, target) in [
         (Method::GET, "/purchases/", "/purchases"),
@@ -278,17 +278,16 @@ async fn trailing_slash_leads_to_the_address_without(db: PgPool) {
         (Method::GET, "/api/drops/", "/api/drops"),
         (Method::POST, "/api/users/get-or-create/", "/api/users/get-or-create"),
         (Method::DELETE, "/api/drops/1/reservation/", "/api/drops/1/reservation"),
+        (Method::GET, "/api//drops", "/api/drops"),
+        (Method::GET, "/drops//past?before=1", "/drops/past?before=1"),
+        (Method::GET, "/admin/", "/admin"),
+        (Method::GET, "/admin//sign-in", "/admin/sign-in"),
+        (Method::GET, "//evil.test?signed-in", "/evil.test?signed-in"),
+        (Method::GET, "//evil.test/", "/evil.test"),
+        (Method::GET, "///", "/"),
     ] {
         let answer = send(node.request(method, path)).await.expect_status(308);
         assert_eq!(answer.header("location"), target);
-    }
-    for path in ["//evil.test/", "///", "/api//"] {
-        let answer = node.get(path).await;
-        let location = answer.header("location");
-        assert!(
-            location.is_empty() || (location.starts_with('/') && !location.starts_with("//")),
-            "{path}: {location}"
-        );
     }
     node.stop_and_assert_invariants().await;
 }

@@ -49,6 +49,11 @@ fn read(origin: &HeaderValue) -> Option<Origin> {
     origin.to_str().ok()?.parse().ok()
 }
 
+/// Whether a `Host` names a host, and a port if any.
+pub(crate) fn is_host(host: &HeaderValue) -> bool {
+    host.to_str().is_ok_and(|host| host_and_port(host).is_some_and(|(host, _)| !host.is_empty()))
+}
+
 fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let authority = authority.parse::<Authority>().ok()?;
     // What is more than a host is a port: no user, and no number that is none.

@@ -1,5 +1,6 @@
 //! Everything that HTTP requests enter through: pages, the desk, server functions, the REST API, health checks.
 
+pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod api;
 pub(crate) mod assets;
@@ -14,4 +15,3 @@ mod query;
 mod request_body;
 pub(crate) mod security;
 pub(crate) mod server_functions;
-mod trailing_slash;

@@ -4,7 +4,6 @@ use super::{
     content::{self, filters::Wanted},
     document::shell,
     query::query,
-    trailing_slash::without_trailing_slash,
 };
 use crate::{
     domain::{
@@ -28,9 +27,6 @@ use leptos_axum::{ResponseOptions, render_app_async_with_context};
 
 /// Renders the page at an address. Everything that it shows is read first, so nothing is streamed.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
-    if let Some(redirect) = without_trailing_slash(request.uri()) {
-        return redirect;
-    }
     let caller = Caller::from_headers(&state, request.headers());
     let first_paint = first_paint(&state, &caller, request.uri(), request.headers()).await;
     if request.uri().query().is_some_and(|query| query.trim_end_matches('=') == SIGNED_IN) && first_paint.has_visitor()

@@ -7,6 +7,7 @@ use axum::{
 };
 use http_body_util::LengthLimitError;
 use std::error::Error;
+use tower_http::timeout::TimeoutError;
 
 /// Reads the whole body.
 pub(crate) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, DropError> {
@@ -14,10 +15,15 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, 
     if !is_plain {
         return Err(DropError::WrongContentType);
     }
-    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| match error.source() {
-        Some(cause) if cause.is::<LengthLimitError>() => DropError::BodyTooLarge,
-        _ => DropError::BodyTimedOut,
+    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| match error {
+        error if has_cause::<LengthLimitError>(&error) => DropError::BodyTooLarge,
+        error if has_cause::<TimeoutError>(&error) => DropError::BodyTimedOut,
+        _ => DropError::MalformedBody("it is not complete, or its chunks are not what they say".into()),
     })
+}
+
+fn has_cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<T>() || error.source().is_some_and(has_cause::<T>)
 }
 
 /// Larger bodies are answered with 413.

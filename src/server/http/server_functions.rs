@@ -39,12 +39,7 @@ pub(crate) async fn call(State(state): State<AppState>, request: Request) -> Res
     let request = Request::from_parts(parts, Body::from(body));
 
     let context = move || provide_context(state.clone());
-    let mut response = handle_server_fns_with_context(context, request).await.into_response();
-    // Relative, as a proxy may be reached by another scheme than it reports.
-    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
-    if let Some(path) = location.and_then(|location| HeaderValue::try_from(location.strip_prefix(&origin)?).ok()) {
-        response.headers_mut().insert(header::LOCATION, path);
-    }
+    let response = handle_server_fns_with_context(context, request).await.into_response();
     if response.status() == StatusCode::BAD_REQUEST {
         return DropError::NotFound(Missing::Path).into_response();
     }

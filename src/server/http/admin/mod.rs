@@ -23,12 +23,12 @@ mod zone;
 
 use crate::{
     domain::error::{DropError, Missing},
-    server::{http::trailing_slash::without_trailing_slash, state::AppState},
+    server::state::AppState,
 };
 use axum::{
     Router,
     extract::State,
-    http::{Method, Uri},
+    http::Method,
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get, post},
@@ -54,17 +54,12 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/admin/sign-out", post(sign_in::sign_out))
         .merge(purchases::routes())
         .merge(log::routes())
-        .route("/admin/", any(no_such_path))
         .route("/admin/{*path}", any(no_such_path))
         .layer(from_fn_with_state(state.clone(), guard::require_session));
     open.merge(closed).layer(from_fn_with_state(state.clone(), guard::require_own_page))
 }
 
-async fn no_such_path(State(state): State<AppState>, method: Method, uri: Uri) -> Response {
+async fn no_such_path(State(state): State<AppState>, method: Method) -> Response {
     let error = DropError::NotFound(Missing::Path);
-    match without_trailing_slash(&uri) {
-        Some(redirect) => redirect,
-        None if guard::asks_for_a_page(&method) => error_page(&state, &error),
-        None => error.into_response(),
-    }
+    if guard::asks_for_a_page(&method) { error_page(&state, &error) } else { error.into_response() }
 }

@@ -30,6 +30,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::{DateTime, Utc};
+use headers::{CacheControl, HeaderMapExt, IfNoneMatch};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
@@ -59,19 +60,15 @@ async fn list_drops(State(state): State<AppState>, headers: HeaderMap) -> Respon
 /// The list in the shape of one of the two systems.
 pub(super) fn list(state: &AppState, headers: &HeaderMap, dialect: Dialect) -> Response {
     let (body, etag) = state.listing.get(dialect, &state.catalog, state.clock.now());
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_listed(known, &etag));
-    let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
-    if known {
-        (StatusCode::NOT_MODIFIED, headers).into_response()
+    let is_known = headers.typed_get::<IfNoneMatch>().is_some_and(|known| !known.precondition_passes(&etag));
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
     } else {
-        (headers, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-    }
-}
-
-/// Whether an `If-None-Match` names the tag.
-fn is_listed(known: &HeaderValue, etag: &HeaderValue) -> bool {
-    let (Ok(known), Ok(etag)) = (known.to_str(), etag.to_str()) else { return false };
-    known.split(',').any(|known| ["*", etag].contains(&known.trim()))
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    };
+    response.headers_mut().typed_insert(etag);
+    response.headers_mut().typed_insert(CacheControl::new().with_no_cache());
+    response
 }
 
 /// The second spellings are those of the systems that this one replaces.

@@ -5,9 +5,10 @@ use crate::{
     domain::SneakerDrop,
     server::{catalog::Catalog, config::Dialect},
 };
-use axum::{body::Bytes, http::HeaderValue};
+use axum::body::Bytes;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
+use headers::ETag;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
@@ -29,12 +30,12 @@ struct Listing {
     valid_until: Option<DateTime<Utc>>,
     body: Bytes,
     /// A hash of the contents, so that nodes agree; weak, as the response may be compressed.
-    etag: HeaderValue,
+    etag: ETag,
 }
 
 impl ListingCache {
     /// The body and its `ETag`.
-    pub(crate) fn get(&self, dialect: Dialect, catalog: &Catalog, now: DateTime<Utc>) -> (Bytes, HeaderValue) {
+    pub(crate) fn get(&self, dialect: Dialect, catalog: &Catalog, now: DateTime<Utc>) -> (Bytes, ETag) {
         let revision = catalog.revision();
         let cache = match dialect {
             Dialect::One => &self.ours,
@@ -65,7 +66,7 @@ impl Listing {
         let body = body.expect("a drop is JSON");
         let body = Bytes::from(body);
         let etag = format!("W/\"{}\"", BASE64.encode(Sha256::digest(&body)));
-        let etag = HeaderValue::try_from(etag).expect("base64 fits into a header");
+        let etag = etag.parse().expect("base64 in quotes is a tag");
         Self { revision, valid_until, body, etag }
     }
 }

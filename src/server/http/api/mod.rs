@@ -19,14 +19,9 @@ mod users;
 
 use crate::{
     domain::error::{DropError, Missing},
-    server::{http::trailing_slash::without_trailing_slash, state::AppState},
+    server::state::AppState,
 };
-use axum::{
-    Router,
-    http::Uri,
-    response::{IntoResponse, Response},
-    routing::any,
-};
+use axum::{Router, routing::any};
 
 /// Every route under `/api`. `nest` would rewrite the address of each request.
 pub(crate) fn routes() -> Router<AppState> {
@@ -39,11 +34,10 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(users::routes())
         .merge(dialect2::routes())
         .route("/api", any(no_such_path))
-        .route("/api/", any(no_such_path))
         .route("/api/{*path}", any(no_such_path))
         .route("/dialect2/{*path}", any(no_such_path))
 }
 
-async fn no_such_path(uri: Uri) -> Response {
-    without_trailing_slash(&uri).unwrap_or_else(|| DropError::NotFound(Missing::Path).into_response())
+async fn no_such_path() -> DropError {
+    DropError::NotFound(Missing::Path)
 }
