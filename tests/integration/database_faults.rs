@@ -2,10 +2,13 @@
 
 use crate::support::{
     ADMIN_TOKEN, Node, Person, Proxy, ProxyMode, Settings, assert_invariants, concurrently, create_people, new_drop,
-    transactions_waiting_for_a_lock, until,
+    query_number, send, transactions_waiting_for_a_lock, until,
 };
+use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// How many transactions a node runs at the same time.
 const MAX_TRANSACTIONS: i64 = 10;
@@ -120,6 +123,103 @@ async fn drop_that_stays_locked_is_unavailable_and_others_sell(db: PgPool) {
     lock.rollback().await.expect("the transaction can be rolled back");
     node.reserve(&alice, locked).await.expect_status(201);
     node.stop_and_assert_invariants().await;
+}
+
+/// What is read while nobody waits for it any more must neither close connections nor let others be opened.
+#[sqlx::test]
+async fn clients_that_go_away_while_they_read_leave_nothing_behind(db: PgPool) {
+    let node = Node::start_with(&db, Settings::without_jobs()).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let backends = "select count(distinct pid) from pg_stat_activity
+                    where datname = current_database() and application_name = 'sneakdrop'";
+    let lock = lock_descriptions(&db).await;
+    for _ in 0..4 {
+        let clients = join_all((0..30).map(|_| send_and_leave(&node, "/drops/999999"))).await;
+        until_reads_wait_for_a_lock(&db).await;
+        drop(clients);
+        node.get("/healthz").await.expect_status(200);
+    }
+    let answer = node.post(&format!("/api/drops/{drop_id}/reserve"), &alice.token, json!({})).await;
+    answer.expect_status(201);
+    let while_locked = query_number(&db, backends).await;
+    assert!(while_locked <= 20, "{while_locked} connections to PostgreSQL");
+    lock.rollback().await.expect("the transaction can be rolled back");
+    until("reads are answered again", async || (node.get("/drops/999999").await.status == 404).then_some(())).await;
+    let before: Vec<i32> = connected(&db).await;
+    for _ in 0..20 {
+        drop(join_all((0..10).map(|_| send_and_leave(&node, "/drops/999999"))).await);
+        node.get("/drops/999999").await.expect_status(404);
+    }
+    let after = connected(&db).await;
+    assert!(before.iter().all(|pid| after.contains(pid)), "connections were closed: {before:?}, then {after:?}");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn reads_that_wait_leave_connections_for_the_sale(db: PgPool) {
+    let node = Node::start_with(&db, Settings::without_jobs()).await;
+    let drop_id = node.create_open_drop(5).await;
+    let alice = node.sign_in("alice").await;
+    let lock = lock_descriptions(&db).await;
+    let clients = join_all((0..60).map(|_| send_and_leave(&node, "/drops/999999"))).await;
+    until_reads_wait_for_a_lock(&db).await;
+    node.get("/healthz").await.expect_status(200);
+    for (method, status) in [("reserve", 201), ("purchase", 200), ("purchase", 200)] {
+        node.post(&format!("/api/drops/{drop_id}/{method}"), &alice.token, json!({})).await.expect_status(status);
+    }
+    drop(clients);
+    lock.rollback().await.expect("the transaction can be rolled back");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn nothing_waits_for_ever_for_a_silent_database(db: PgPool) {
+    let proxy = Proxy::start(&db).await;
+    let node = Node::start_with(&db, Settings { has_jobs: false, ..Settings::through(&proxy) }).await;
+    let drop_id = node.create_open_drop(5).await;
+    let read = async |path: &str| {
+        send(node.request(Method::GET, &format!("/api/drops/{drop_id}{path}")).bearer_auth(ADMIN_TOKEN)).await
+    };
+    for path in ["", "/proof", "/changes"] {
+        read(path).await.expect_status(200);
+    }
+    proxy.set_mode(ProxyMode::Silent);
+    let (drop, proof, changes) = tokio::join!(read(""), read("/proof"), read("/changes"));
+    for answer in [drop, proof, changes] {
+        answer.expect_error(503, "unavailable");
+    }
+    proxy.set_mode(ProxyMode::Forwarding);
+    until("the drop can be read again", async || (read("/proof").await.status == 200).then_some(())).await;
+    node.stop_and_assert_invariants().await;
+}
+
+/// Whoever reads a drop that is not current waits until this ends; sales do not.
+async fn lock_descriptions(db: &PgPool) -> Transaction<'static, Postgres> {
+    let mut lock = db.begin().await.expect("a free connection");
+    sqlx::query("lock table drop_descriptions in access exclusive mode")
+        .execute(&mut *lock)
+        .await
+        .expect("the lock is free");
+    lock
+}
+
+async fn until_reads_wait_for_a_lock(db: &PgPool) {
+    until("reads wait", async || (transactions_waiting_for_a_lock(db).await >= 8).then_some(())).await;
+}
+
+async fn connected(db: &PgPool) -> Vec<i32> {
+    let pids = "select pid from pg_stat_activity
+                where datname = current_database() and application_name = 'sneakdrop'";
+    sqlx::query_scalar(pids).fetch_all(db).await.expect("the view can be read")
+}
+
+/// A request whose sender goes away when the connection is dropped.
+async fn send_and_leave(node: &Node, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(node.address).await.expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the connection is open");
+    stream
 }
 
 /// Asserts that a node without database refuses every change and still serves its catalog.

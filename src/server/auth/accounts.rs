@@ -126,7 +126,7 @@ async fn claim_again(
     let KnownUser { id, username, mut public_id, is_confirmed } = known;
     let mut is_claimed_by_caller = caller.has_claimed(Identity { id, public_id });
     if !is_claimed_by_caller && !is_confirmed && caller.can_claim_more() {
-        connection.run("begin").await?;
+        connection.begin_on("isolation level read committed").await?;
         // Waits for a batch that is reserving for this user; the next statement sees what it committed.
         sqlx::query!("select id from users where id = $1 for update", id).fetch_optional(&mut **connection).await?;
         let claimed = sqlx::query_scalar!(

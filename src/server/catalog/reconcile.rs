@@ -6,7 +6,7 @@ use crate::{
     server::{
         clock::DatabaseClock,
         database::{
-            Pool,
+            Pool, Purpose,
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
@@ -107,7 +107,7 @@ impl Catalog {
             versions.push(version);
             are_complete.push(is_complete);
         }
-        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
         let requested = Instant::now();
         let rows = sqlx::query!(
             r#"select clock_timestamp() as "now!", current_setting('transaction_read_only') = 'on' as "is_read_only!",

@@ -1,47 +1,64 @@
 //! A connection while it is used.
 
-use super::pool::{Manager, Pool};
+use super::pool::{Acquired, Pool, Purpose};
 use deadpool::managed::Object;
 use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, Either, PgConnection, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Connection, Either, Executor, PgConnection, postgres::PgRow};
 use std::{
     mem::take,
     ops::{Deref, DerefMut},
+    time::Duration,
 };
+use tokio::{runtime::Handle, time::timeout};
 
 /// A connection of the pool, with the transaction that runs on it, if any.
 ///
-/// [`put_back`](Self::put_back) returns it to the pool and must be called when nothing is under way on it. A guard that is
-/// dropped instead (an error, a time limit, a cancelled task) closes its connection, so that PostgreSQL rolls back.
+/// [`put_back`](Self::put_back) returns it to the pool at once, if nothing is under way on it. A guard that is dropped instead
+/// (an error, a time limit, a client that went away) returns it when PostgreSQL has answered what was asked, and has rolled
+/// back: a new connection would cost more, and those that were left behind would not count. Only one that does not answer is
+/// closed.
 pub(crate) struct PoolGuard {
     /// `None` only while it is being dropped.
-    pooled: Option<Object<Manager>>,
+    acquired: Option<Acquired>,
+    is_in_transaction: bool,
 }
 
 impl PoolGuard {
     /// Waits for a connection of the pool.
     pub(crate) async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
-        Ok(Self { pooled: Some(pool.acquire().await?) })
+        Self::acquire_for(Purpose::Other, pool).await
+    }
+
+    pub(crate) async fn acquire_for(purpose: Purpose, pool: &Pool) -> Result<Self, sqlx::Error> {
+        Ok(Self { acquired: Some(pool.acquire(purpose).await?), is_in_transaction: false })
     }
 
     /// Acquires a connection and begins a transaction on it.
     pub(crate) async fn begin(pool: &Pool) -> Result<Self, sqlx::Error> {
         let mut guard = Self::acquire(pool).await?;
-        guard.run("begin isolation level read committed").await?;
+        guard.begin_on("isolation level read committed").await?;
         Ok(guard)
     }
 
     /// Acquires a connection and begins a read-only transaction in which every statement sees the same state.
     pub(crate) async fn begin_snapshot(pool: &Pool) -> Result<Self, sqlx::Error> {
         let mut guard = Self::acquire(pool).await?;
-        guard.run("begin isolation level repeatable read read only").await?;
+        guard.begin_on("isolation level repeatable read read only").await?;
         Ok(guard)
+    }
+
+    /// Begins a transaction on this connection, which may have gone silent.
+    pub(crate) async fn begin_on(&mut self, mode: &str) -> Result<(), sqlx::Error> {
+        self.is_in_transaction = true;
+        let begun = timeout(BEGIN_TIMEOUT, self.run(&format!("begin {mode}"))).await;
+        begun.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
     }
 
     /// Begins a transaction and runs its first statements, all in one round trip. Returns the rows of each statement; those
     /// of `begin` and the settings before it come first and are empty.
     pub(crate) async fn begin_with(&mut self, statements: &str) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
-        let batches = &mut self.pooled.as_mut().expect(CONNECTED).batches;
+        self.is_in_transaction = true;
+        let batches = &mut self.acquired.as_mut().expect(CONNECTED).0.batches;
         *batches += 1;
         // Prepared statements run with a generic plan. It was made for the tables as they were, and a rush fills them, so
         // plan again whenever this connection has run twice as many batches without idling.
@@ -65,16 +82,22 @@ impl PoolGuard {
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.run("commit").await.map(drop)
+        self.end("commit").await
     }
 
     pub(crate) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
-        self.run("rollback").await.map(drop)
+        self.end("rollback").await
+    }
+
+    async fn end(&mut self, statement: &str) -> Result<(), sqlx::Error> {
+        self.run(statement).await?;
+        self.is_in_transaction = false;
+        Ok(())
     }
 
     /// Returns the connection to the pool. Nothing may be under way on it.
     pub(crate) fn put_back(mut self) {
-        self.pooled = None;
+        self.acquired = None;
     }
 }
 
@@ -82,13 +105,13 @@ impl Deref for PoolGuard {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.pooled.as_ref().expect(CONNECTED).connection
+        &self.acquired.as_ref().expect(CONNECTED).0.connection
     }
 }
 
 impl DerefMut for PoolGuard {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.pooled.as_mut().expect(CONNECTED).connection
+        &mut self.acquired.as_mut().expect(CONNECTED).0.connection
     }
 }
 
@@ -96,8 +119,28 @@ const CONNECTED: &str = "a guard has its connection until it is consumed";
 
 impl Drop for PoolGuard {
     fn drop(&mut self) {
-        if let Some(pooled) = self.pooled.take() {
-            drop(Object::take(pooled));
+        let Some((mut pooled, share)) = self.acquired.take() else { return };
+        let is_in_transaction = self.is_in_transaction;
+        let settle = async move {
+            let connection = &mut pooled.connection;
+            // sqlx first reads what is still to come of an answer.
+            let settled = timeout(SETTLE_TIMEOUT, async {
+                if is_in_transaction { connection.execute("rollback").await.map(drop) } else { connection.ping().await }
+            });
+            if !matches!(settled.await, Ok(Ok(()))) {
+                drop(Object::take(pooled));
+            }
+            drop(share);
+        };
+        // Without a runtime, the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(settle);
         }
     }
 }
+
+/// How long a connection may take to begin a transaction.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longer than PostgreSQL lets a statement run.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(6);

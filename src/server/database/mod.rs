@@ -5,5 +5,5 @@ pub(crate) mod guard;
 pub(crate) mod migrate;
 mod pool;
 
-pub(crate) use pool::MAX_CONNECTIONS;
 pub use pool::Pool;
+pub(crate) use pool::{MAX_CONNECTIONS, Purpose};

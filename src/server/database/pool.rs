@@ -2,8 +2,11 @@
 
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
-use std::time::Duration;
-use tokio::time::timeout;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 /// The connections of one node; a clone is another handle on the same pool. It connects when first used, and again after the
 /// database was unavailable.
@@ -11,25 +14,45 @@ use tokio::time::timeout;
 /// sqlx's own pool pings every connection that returns to it, without a time limit. In a rush, with one transaction after
 /// the other, that is one round trip in four.
 #[derive(Clone)]
-pub struct Pool(managed::Pool<Manager>);
+pub struct Pool {
+    connections: managed::Pool<Manager>,
+    /// Everything but the sale takes one of these first, so that the sale always finds a connection.
+    shares: Arc<Semaphore>,
+}
+
+/// What a connection is needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Transactions on a locked drop, and what their callers' answers need.
+    Sale,
+    /// Pages, lists and accounts, which anybody may ask for.
+    Other,
+}
 
 impl Pool {
     /// Each session prepares `statements` when it connects, so the schema must be current.
     pub fn new(options: PgConnectOptions, statements: &[&str]) -> Self {
         let statements = [SESSION, &statements.join(";")].concat();
-        let pool = managed::Pool::builder(Manager { options: portable(options), statements })
+        let connections = managed::Pool::builder(Manager { options: portable(options), statements })
             .max_size(MAX_CONNECTIONS)
             // The connection that was used last has the newest plans, and those that are not needed stay idle.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without time limits of its own needs no runtime");
-        Self(pool)
+        Self { connections, shares: Arc::new(Semaphore::new(MAX_OTHER_CONNECTIONS)) }
     }
 
-    /// Waits at most [`ACQUIRE_TIMEOUT`] for a connection that works.
-    pub(super) async fn acquire(&self) -> Result<Object<Manager>, sqlx::Error> {
-        match timeout(ACQUIRE_TIMEOUT, self.0.get()).await {
-            Ok(Ok(connection)) => Ok(connection),
+    /// Waits at most [`ACQUIRE_TIMEOUT`] for a connection that works, and returns it with its share, if it needs one.
+    pub(super) async fn acquire(&self, purpose: Purpose) -> Result<Acquired, sqlx::Error> {
+        let acquire = async {
+            let share = match purpose {
+                Purpose::Sale => None,
+                Purpose::Other => self.shares.clone().acquire_owned().await.ok(),
+            };
+            Ok((self.connections.get().await?, share))
+        };
+        match timeout(ACQUIRE_TIMEOUT, acquire).await {
+            Ok(Ok(acquired)) => Ok(acquired),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
             Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
@@ -38,17 +61,22 @@ impl Pool {
 
     /// Closes the idle connections; new ones are opened when they are needed.
     pub(crate) fn close_idle(&self) {
-        self.0.retain(|_, _| false);
+        self.connections.retain(|_, _| false);
     }
 
     /// Closes idle connections now and the others when they return.
     pub fn close(&self) {
-        self.0.close();
+        self.connections.close();
     }
 }
 
+pub(super) type Acquired = (Object<Manager>, Option<OwnedSemaphorePermit>);
+
 /// Connections of one node. More would only wait for the same row lock inside PostgreSQL.
 pub(crate) const MAX_CONNECTIONS: usize = 20;
+
+/// How many of them may be in use for anything but the sale.
+const MAX_OTHER_CONNECTIONS: usize = 8;
 
 /// How long a request waits for a connection before it is answered with 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);

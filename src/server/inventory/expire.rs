@@ -4,6 +4,7 @@ use super::{handle::Inventory, statements::LockMode, transaction::LockedDrop};
 use crate::{
     domain::error::DropError,
     server::database::{
+        Purpose,
         error::{fault, with_timeout},
         guard::PoolGuard,
     },
@@ -50,7 +51,7 @@ async fn due_drops(inventory: &Inventory) -> Result<DueDrops, DropError> {
            )
            select drop_id as "id!", expires_at as "expires_at!", clock_timestamp() as "now!" from first_of_drop"#
     );
-    let mut connection = PoolGuard::acquire(&inventory.pool).await.map_err(fault)?;
+    let mut connection = PoolGuard::acquire_for(Purpose::Sale, &inventory.pool).await.map_err(fault)?;
     let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
     connection.put_back();
     Ok(DueDrops {

@@ -6,7 +6,7 @@ use super::command::{Purchased, Released};
 use crate::{
     domain::{Purchase, Reservation, ReservationStatus, User, error::DropError},
     server::database::{
-        Pool,
+        Pool, Purpose,
         error::{fault, with_timeout},
         guard::PoolGuard,
     },
@@ -47,7 +47,7 @@ pub(super) async fn read(
         drop_id,
         reservation_id
     );
-    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
     let row = with_timeout(row.fetch_optional(&mut *connection)).await?;
     connection.put_back();
     let row = row.ok_or(DropError::NoActiveReservation)?;

@@ -10,7 +10,7 @@ use crate::{
     domain::error::{DropError, Missing},
     server::{
         database::{
-            Pool,
+            Pool, Purpose,
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
@@ -73,7 +73,7 @@ async fn drop_of(pool: &Pool, user: Identity, reservation_id: i64) -> Result<i64
         user.id,
         user.public_id
     );
-    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
     let drop_id = with_timeout(drop_id.fetch_optional(&mut *connection)).await?;
     connection.put_back();
     drop_id.ok_or(DropError::Unauthorized)?.ok_or(DropError::NotFound(Missing::Reservation))

@@ -9,7 +9,7 @@ use crate::{
     server::{
         catalog::change::{Notification, StockChange},
         database::{
-            Pool,
+            Pool, Purpose,
             error::{commit_fault, fault, is_contention, is_refusal, is_transient},
             guard::PoolGuard,
         },
@@ -89,7 +89,7 @@ impl LockedDrop {
             error if is_contention(&error) => BatchError::DropLocked(error),
             error => BatchError::Fatal(fault(error)),
         };
-        let mut transaction = PoolGuard::acquire(pool).await.map_err(locked_out)?;
+        let mut transaction = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(locked_out)?;
         let Some(state) = statements::lock(&mut transaction, drop_id, users, mode).await.map_err(locked_out)? else {
             transaction.rollback().await.map_err(locked_out)?;
             transaction.put_back();
