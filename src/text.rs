@@ -344,6 +344,8 @@ fn lifetime_seconds(reservation: &Reservation) -> i64 {
 
 /// To a caller of the REST API that is not the shop's own service.
 pub const ADMIN_TOKEN_NEEDED: &str = "This call needs the admin token, as Authorization: Bearer.";
+/// To a client whose handshake has another key.
+pub const WEBSOCKET_KEY_RULE: &str = "must be there once, with 16 bytes in base64";
 /// To a Socket.IO client that asks for more than there is.
 pub const NO_SUCH_NAMESPACE: &str = "There is only the namespace /.";
 /// To a client of the second replaced system.

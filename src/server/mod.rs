@@ -61,14 +61,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 pub async fn serve(listener: TcpListener, state: AppState) {
     let (shutdown, tasks) = (state.shutdown.clone(), state.tasks.clone());
     let stopped = async {
-        let connections = listen::listen(listener, router(state.clone()), &state);
-        let socket_io = async {
-            shutdown.cancelled().await;
-            if let Some(socket_io) = &state.socket_io {
-                socket_io.close().await;
-            }
-        };
-        tokio::join!(connections, socket_io);
+        listen::listen(listener, router(state.clone()), &state).await;
         tasks.close();
         tasks.wait().await;
     };

@@ -40,7 +40,7 @@ pub(super) fn router(state: AppState) -> Router {
         .merge(assets::routes(&state))
         .layer((from_fn(address::canonical), CompressionLayer::new()))
         // Its answers are small, and many wait for each. Its clients write its address with a slash at the end.
-        .merge(state.socket_io.clone().map(|io| socket_io::routes(io, &state)).unwrap_or_default())
+        .merge(state.socket_io.as_ref().map(socket_io::routes).unwrap_or_default())
         // One layer of three: the router boxes each call of a layer. The first is the outermost.
         .layer((
             CatchPanicLayer::custom(|_: Box<dyn Any + Send>| DropError::Internal.into_response()),

@@ -36,6 +36,7 @@ mod restores;
 mod sale_window;
 mod server_functions;
 mod sessions;
+mod socket_io;
 mod sold_out;
 mod steering;
 mod stock;

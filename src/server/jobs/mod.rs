@@ -5,10 +5,7 @@ mod expiry;
 mod reconcile;
 mod usernames;
 
-use super::{
-    realtime::{broadcast, socket_io},
-    state::AppState,
-};
+use super::{realtime::broadcast, state::AppState};
 use std::{pin::Pin, time::Duration};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,7 +21,6 @@ pub fn spawn(state: &AppState) {
         let (clock, socket_io) = (state.clock.clone(), state.socket_io.clone());
         Box::pin(broadcast::run(broadcast, catalog, clock, socket_io, state.shutdown.clone()))
     });
-    start("socket.io", |state| Box::pin(socket_io::run(state)));
     start("expiry", |state| Box::pin(expiry::run(state)));
     start("reconcile", |state| Box::pin(reconcile::run(state)));
     start("usernames", |state| Box::pin(usernames::run(state)));

@@ -168,22 +168,23 @@ pub(crate) async fn run(
         if !events.is_empty() {
             // Before they are sent: a connection that subscribes too late for them must get a snapshot that has them.
             broadcast.flushes.fetch_add(1, Ordering::SeqCst);
-            send(&broadcast, &EncodedEvents::of(&events)).await;
+            let encoded = EncodedEvents::of(&events);
+            let connections: Vec<_> = broadcast.lock().all.values().cloned().collect();
+            fan_out(connections, move |connection: &Arc<Connection>| connection.send(&encoded)).await;
             if let (Some(socket_io), Some(generation)) = (&socket_io, generation) {
-                socket_io.send(generation, events);
+                socket_io.send(generation, &events).await;
             }
         }
         tokio::time::sleep_until(next).await;
     }
 }
 
-/// Writes to every connection, on all cores; the next flush waits for the last of them.
-async fn send(broadcast: &Broadcast, events: &EncodedEvents) {
-    let connections: Vec<_> = broadcast.lock().all.values().cloned().collect();
+/// Writes to every receiver, on all cores; the next flush waits for the last of them.
+pub(super) async fn fan_out<T: Clone + Send + 'static>(receivers: Vec<T>, send: impl Fn(&T) + Clone + Send + 'static) {
     let mut tasks = JoinSet::new();
-    for connections in connections.chunks(CONNECTIONS_PER_TASK) {
-        let (connections, events) = (connections.to_vec(), events.clone());
-        tasks.spawn(async move { connections.iter().for_each(|connection| connection.send(&events)) });
+    for receivers in receivers.chunks(RECEIVERS_PER_TASK) {
+        let (receivers, send) = (receivers.to_vec(), send.clone());
+        tasks.spawn(async move { receivers.iter().for_each(send) });
     }
     tasks.join_all().await;
 }
@@ -191,5 +192,5 @@ async fn send(broadcast: &Broadcast, events: &EncodedEvents) {
 /// At most 20 flushes a second: faster than a person can read a number, and a bound on what a connection costs.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Connections that one task writes to, which takes a few milliseconds; other tasks wait no longer for its core.
-const CONNECTIONS_PER_TASK: usize = 500;
+/// Receivers that one task writes to, which takes a few milliseconds; other tasks wait no longer for its core.
+const RECEIVERS_PER_TASK: usize = 500;

@@ -1,4 +1,4 @@
-//! What must be sent to one page.
+//! What must be sent to one client.
 //!
 //! A flush goes to ten thousand connections at once, and waking ten thousand tasks costs more than what they then do. So a
 //! flush is written to each connection directly, frame after frame; only what the network does not take at once is left to
@@ -29,9 +29,9 @@ struct SendQueue {
     state: State,
 }
 
-/// How current the page is.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+/// How current the client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
     /// It has a snapshot and everything since.
     Current,
     /// Its snapshot is being made, and will include all changes of drops until then.
@@ -39,6 +39,8 @@ enum State {
     Resyncing,
     /// It lacks something and needs a new snapshot.
     Outdated,
+    /// Its last frame is queued, and nothing may follow.
+    Closing,
 }
 
 impl SendQueue {
@@ -66,7 +68,7 @@ impl Connection {
         match queue.state {
             State::Current => self.enqueue(&mut queue, events),
             State::Resyncing => self.mark_outdated(&mut queue),
-            State::Outdated => {}
+            State::Outdated | State::Closing => {}
         }
     }
 
@@ -85,25 +87,47 @@ impl Connection {
         is_outdated
     }
 
-    /// Sends a snapshot and the user's state. The snapshot is taken under the queue's lock, so that no event is lost in
-    /// between.
-    pub(super) fn resync(&self, snapshot: impl FnOnce() -> Bytes, visitor: EncodedEvents) {
+    /// Sends a snapshot, which is taken under the queue's lock, so that no event is lost in between.
+    pub(super) fn resync<const N: usize>(&self, snapshot: impl FnOnce() -> [EncodedEvents; N]) {
         let mut queue = self.lock();
-        self.enqueue(&mut queue, &EncodedEvents { bytes: snapshot(), count: 1 });
-        self.enqueue(&mut queue, &visitor);
+        if queue.state == State::Closing {
+            return;
+        }
+        snapshot().iter().for_each(|events| self.enqueue(&mut queue, events));
         if queue.state == State::Resyncing {
             queue.state = State::Current;
         }
     }
 
-    /// Sends a control frame or a heartbeat, whether or not the page is current.
+    /// Sends a control frame or a heartbeat, whether or not the client is current.
     pub(super) fn send_control(&self, frame: Bytes) -> io::Result<()> {
         let mut queue = self.lock();
-        if queue.queued_events() >= MAX_QUEUED_EVENTS {
+        if queue.state == State::Closing || queue.queued_events() >= MAX_QUEUED_EVENTS {
             return Err(ErrorKind::WriteZero.into());
         }
         self.write(&mut queue, &EncodedEvents { bytes: frame, count: 1 });
         Ok(())
+    }
+
+    /// Sends the close frame.
+    pub(super) fn close(&self, frame: Bytes) {
+        let mut queue = self.lock();
+        if queue.state != State::Closing {
+            queue.state = State::Closing;
+            self.write(&mut queue, &EncodedEvents { bytes: frame, count: 1 });
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.lock().state == State::Closing
+    }
+
+    /// Continues a connection of another kind, with what it has still to send.
+    pub(super) fn take_over(&self, state: State, waiting: impl IntoIterator<Item = EncodedEvents>) {
+        let mut queue = self.lock();
+        waiting.into_iter().for_each(|events| self.write(&mut queue, &events));
+        queue.state = state;
+        self.wake.notify_one();
     }
 
     /// Waits until the queue must be drained or a snapshot is needed.
@@ -156,8 +180,10 @@ impl Connection {
     }
 
     fn mark_outdated(&self, queue: &mut SendQueue) {
-        queue.state = State::Outdated;
-        self.wake.notify_one();
+        if queue.state != State::Closing {
+            queue.state = State::Outdated;
+            self.wake.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, SendQueue> {
@@ -165,8 +191,8 @@ impl Connection {
     }
 }
 
-/// Events that may wait for the network. A connection that falls behind further skips to a new snapshot.
-const MAX_QUEUED_EVENTS: usize = 256;
+/// Events that may wait for a client. One that falls behind further skips to a new snapshot.
+pub(super) const MAX_QUEUED_EVENTS: usize = 256;
 
 /// How long the network may take nothing of what waits before the connection is closed.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);

@@ -16,12 +16,18 @@ pub(super) struct EncodedEvents {
 
 impl EncodedEvents {
     pub(super) fn of(events: &[ServerEvent]) -> Self {
-        let mut bytes = vec![];
-        for event in events {
-            let text = serde_json::to_vec(event).expect("every event can be written as JSON");
+        let texts = events.iter().map(|event| serde_json::to_vec(event).expect("every event can be written as JSON"));
+        Self::of_texts(texts)
+    }
+
+    /// A frame for each text.
+    pub(super) fn of_texts(texts: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
+        let (mut bytes, mut count) = (vec![], 0);
+        for text in texts {
             let frame = WireFrame::message(text, OpCode::Data(Data::Text), true);
             frame.format(&mut bytes).expect("writing to memory cannot fail");
+            count += 1;
         }
-        Self { bytes: bytes.into(), count: events.len() }
+        Self { bytes: bytes.into(), count }
     }
 }
