@@ -59,7 +59,7 @@ impl Database {
         .expect("users are created");
         let key = SessionKey::load(SESSION_KEY.as_bytes(), &self.pool).await.expect("the database has a secret");
         let buyer = |(id, public_id)| {
-            let token = token(&key, Identity { id, public_id }, Utc::now());
+            let token = token(&key, [Identity { id, public_id }], Utc::now());
             Buyer { id, authorization: format!("Bearer {token}") }
         };
         users.into_iter().map(buyer).collect()

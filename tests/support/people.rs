@@ -33,7 +33,7 @@ pub(crate) async fn create_people(db: &PgPool, count: i32) -> Vec<Person> {
     created
         .into_iter()
         .map(|(id, public_id, username)| {
-            let token = session::token(&key, Identity { id, public_id }, Utc::now());
+            let token = session::token(&key, [Identity { id, public_id }], Utc::now());
             Person { id, username, token }
         })
         .collect()
@@ -52,5 +52,5 @@ pub(crate) async fn session_token(
     made_at: DateTime<Utc>,
 ) -> String {
     let key = SessionKey::load(configured_key.as_bytes(), db).await.expect("the database has a session secret");
-    session::token(&key, identity, made_at)
+    session::token(&key, [identity], made_at)
 }

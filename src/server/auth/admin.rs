@@ -264,7 +264,7 @@ mod tests {
         let identity = Identity { id: 7, public_id: Uuid::from_u128(77) };
         for key in [&session_key, &access.key] {
             assert_eq!(session::verify(key, &proof.signed(key)), None, "not even with the same key");
-            assert_eq!(Proof::read(key, &session::token(key, identity, at(0)), at(0)), None);
+            assert_eq!(Proof::read(key, &session::token(key, [identity], at(0)), at(0)), None);
         }
     }
 

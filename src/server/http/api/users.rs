@@ -46,7 +46,7 @@ async fn get_or_create_user(
     let account = accounts::get_or_create(&state, &caller, &request.username, Proof::Token).await?;
     let (token, cookies) = if account.is_claimed_by_caller {
         let cookies = caller.sign_in_cookies(&state, account.identity).map(|cookie| (header::SET_COOKIE, cookie));
-        (Some(session::token(&state.session_key, account.identity, state.clock.now())), cookies.to_vec())
+        (Some(session::token(&state.session_key, [account.identity], state.clock.now())), cookies.to_vec())
     } else {
         (None, vec![])
     };
