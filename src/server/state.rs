@@ -54,6 +54,12 @@ impl AppState {
     pub async fn load(config: Config, pool: Pool) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let (clock, catalog) = (Arc::new(DatabaseClock::default()), Arc::new(Catalog::default()));
         catalog.reconcile(&pool, &clock).await?;
+        if !catalog.knows_server() {
+            tracing::warn!(
+                "the database's role may not call pg_control_system() and pg_current_wal_lsn(): a database that was \
+                 restored or failed over is recognised only by drops whose versions are lower"
+            );
+        }
         // Every snapshot has what was just loaded, so there is nothing to send.
         catalog.flush(clock.now());
         let mut connection = PoolGuard::acquire(&pool).await?;

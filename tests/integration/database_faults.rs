@@ -1,8 +1,8 @@
 //! Nodes whose database is unreachable, silent or locked.
 
 use crate::support::{
-    ADMIN_TOKEN, Node, Person, Proxy, ProxyMode, Settings, assert_invariants, concurrently, create_people, new_drop,
-    query_number, send, transactions_waiting_for_a_lock, until,
+    ADMIN_TOKEN, Node, Person, Proxy, ProxyMode, Settings, assert_invariants, concurrently, count_waits, create_people,
+    new_drop, query_number, send, transactions_waiting_for_a_lock, until,
 };
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -116,8 +116,10 @@ async fn drop_that_stays_locked_is_unavailable_and_others_sell(db: PgPool) {
         .expect("the lock is free");
 
     let path = format!("/api/drops/{locked}/reserve");
-    let (refused, other) = tokio::join!(node.post(&path, &alice.token, json!({})), node.reserve(&alice, free));
+    let refused = count_waits(&db, node.post(&path, &alice.token, json!({})));
+    let ((refused, waits), other) = tokio::join!(refused, node.reserve(&alice, free));
     let refused = refused.expect_error(503, "unavailable");
+    assert_eq!(waits, 1, "it is refused after one time limit");
     assert_eq!(refused.header("retry-after"), "1");
     other.expect_status(201);
     lock.rollback().await.expect("the transaction can be rolled back");

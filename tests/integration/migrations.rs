@@ -1,8 +1,8 @@
 //! Databases whose schema is of another version.
 
 use crate::support::{
-    SESSION_KEY, ServerProcess, output_of_failed_start, query_number, soon, transactions_waiting_for_a_lock, until,
-    until_a_transaction_waits_for_a_lock,
+    Node, SESSION_KEY, ServerProcess, Settings, output_of_failed_start, query_number, soon,
+    transactions_waiting_for_a_lock, until, until_a_transaction_waits_for_a_lock,
 };
 use sqlx::PgPool;
 
@@ -75,4 +75,50 @@ async fn migration_that_waits_for_a_backup_holds_up_nobody(db: PgPool) {
     backup.rollback().await.expect("the transaction can be rolled back");
     start.await.expect("the server starts");
     assert_eq!(query_number(&db, "select count(*) from users where public_id is null").await, 0);
+}
+
+/// Text in the order of a language is ordered anew by another version of the C library, and a name could exist twice.
+#[sqlx::test]
+async fn unique_text_is_compared_byte_by_byte(db: PgPool) {
+    let others: Vec<String> = sqlx::query_scalar(
+        r#"select i.indexrelid::regclass::text
+           from pg_index i cross join lateral unnest(i.indcollation::oid[]) as used (collation_id)
+           join pg_class c on c.oid = i.indrelid join pg_collation o on o.oid = used.collation_id
+           where i.indisunique and c.relnamespace = 'public'::regnamespace and c.relname <> '_sqlx_migrations'
+               and o.collname <> 'C'"#,
+    )
+    .fetch_all(&db)
+    .await
+    .expect("the catalogs can be read");
+    assert_eq!(others, [""; 0]);
+}
+
+/// Roles of managed PostgreSQL may not ask which server they are connected to.
+#[sqlx::test]
+async fn role_that_may_not_identify_the_server_can_run_a_node(db: PgPool) {
+    let name: String = sqlx::query_scalar("select current_database()").fetch_one(&db).await.expect("a name");
+    let role = format!("limited_{name}");
+    for statement in [
+        format!("create role \"{role}\" login password 'limited'"),
+        format!("grant all on schema public to \"{role}\""),
+        format!("grant all on all tables in schema public to \"{role}\""),
+        format!("grant all on all sequences in schema public to \"{role}\""),
+        "revoke execute on function pg_control_system() from public".into(),
+        "revoke execute on function pg_current_wal_lsn() from public".into(),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&db).await.expect("the test's role may");
+    }
+    let limited = (*db.connect_options()).clone().username(&role).password("limited");
+    let node = Node::start_with(&db, Settings { database: Some(limited), ..Settings::default() }).await;
+    let drop_id = node.create_open_drop(2).await;
+    let alice = node.sign_in("alice").await;
+    node.reserve(&alice, drop_id).await.expect_status(201);
+    let other = node.start_another(Settings::default()).await;
+    other.purchase(&alice, drop_id).await.expect_status(200);
+    // It learns of what others commit.
+    node.until_catalog_matches_database().await;
+    node.stop_and_assert_invariants().await;
+    other.stop().await;
+    let dropped = format!("drop owned by \"{role}\"; drop role \"{role}\"");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(dropped)).execute(&db).await.expect("nobody uses it");
 }

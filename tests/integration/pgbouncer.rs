@@ -1,8 +1,7 @@
 //! Behind PgBouncer.
 
 use crate::support::{
-    Api, Node, PgBouncer, SESSION_KEY, ServerProcess, Settings, lock_drop, output_of_failed_start,
-    transactions_waiting_for_a_lock, until, until_a_transaction_waits_for_a_lock,
+    Api, Node, PgBouncer, SESSION_KEY, ServerProcess, Settings, count_waits, lock_drop, output_of_failed_start,
 };
 use serde_json::json;
 use sqlx::PgPool;
@@ -25,14 +24,10 @@ async fn session_pooling_works_and_keeps_the_time_limits(db: PgPool) {
         let alice = node.sign_in(&format!("alice {drop_id}")).await;
         let lock = lock_drop(&db, drop_id).await;
         let path = format!("/api/drops/{drop_id}/reserve");
-        let refused = async {
-            until_a_transaction_waits_for_a_lock(&db).await;
-            // Without a limit of its own, PostgreSQL would wait for as long as the lock is held.
-            until("PostgreSQL gives up", async || (transactions_waiting_for_a_lock(&db).await == 0).then_some(()))
-                .await;
-        };
-        let (answer, ()) = tokio::join!(node.post(&path, &alice.token, json!({})), refused);
+        // Without a limit of its own, PostgreSQL would wait for as long as the lock is held.
+        let (answer, waits) = count_waits(&db, node.post(&path, &alice.token, json!({}))).await;
         answer.expect_error(503, "unavailable");
+        assert_eq!(waits, 1, "a drop that stays locked is refused after one time limit");
         lock.rollback().await.expect("the transaction can be rolled back");
         node.reserve(&alice, drop_id).await.expect_status(201);
         node.purchase(&alice, drop_id).await.expect_status(200);

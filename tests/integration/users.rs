@@ -1,6 +1,8 @@
 //! Accounts and their usernames.
 
-use crate::support::{ADMIN_TOKEN, Answer, Api, Node, concurrently, id_of, new_drop, query_number, send, until};
+use crate::support::{
+    ADMIN_TOKEN, Answer, Api, Node, Settings, concurrently, id_of, new_drop, query_number, send, until,
+};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -129,6 +131,38 @@ async fn names_that_look_the_same_are_one_account_or_refused(db: PgPool) {
         node.sign_in(name).await;
     }
     node.stop_and_assert_invariants().await;
+}
+
+/// Names of `l` and `1` all look the same, and anybody may claim more of them.
+#[sqlx::test]
+async fn claiming_a_name_reads_no_more_the_more_names_look_like_it(db: PgPool) {
+    let node = Node::start_with(&db, Settings::without_jobs()).await;
+    for first in ["l1", "\u{430}1"] {
+        let shown = node.sign_in(first).await.username;
+        sqlx::query(
+            "insert into users (username, username_key, username_skeletons, username_scripts)
+             select username, username || n, username_skeletons, username_scripts
+             from users, generate_series(1, 20000) n where username = $1",
+        )
+        .bind(&shown)
+        .execute(&db)
+        .await
+        .expect("the keys are unique");
+    }
+    assert_eq!(query_number(&db, "select count(distinct username_scripts) from users").await, 2);
+    for statement in ["analyze users", "select pg_stat_force_next_flush()", "select pg_stat_reset()"] {
+        sqlx::raw_sql(statement).execute(&db).await.expect("the statistics are the test's own");
+    }
+    node.sign_in("1l").await;
+    get_or_create_user(&node, json!({ "username": "\u{430}l" })).await.expect_error(409, "username_taken");
+    node.stop().await;
+    let connections =
+        "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'sneakdrop'";
+    until("the connections have ended", async || (query_number(&db, connections).await == 0).then_some(())).await;
+    let read =
+        "select (seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_user_tables where relname = 'users'";
+    let read = query_number(&db, read).await;
+    assert!(read < 100, "{read} rows");
 }
 
 /// An earlier release knew fewer names to be the same.

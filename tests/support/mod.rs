@@ -29,7 +29,7 @@ pub(crate) use desk::{Desk, try_to_sign_in};
 pub(crate) use drops::{end_every_drop, new_drop, set_sale_window};
 pub(crate) use gate::Gate;
 pub(crate) use invariants::assert_invariants;
-pub(crate) use locks::{lock_drop, transactions_waiting_for_a_lock, until_a_transaction_waits_for_a_lock};
+pub(crate) use locks::{count_waits, lock_drop, transactions_waiting_for_a_lock, until_a_transaction_waits_for_a_lock};
 pub(crate) use node::{Node, Settings};
 pub(crate) use people::{Person, SESSION_KEY, create_people, identity_of, session_token};
 pub(crate) use pgbouncer::PgBouncer;

@@ -78,18 +78,7 @@ async fn find_or_claim(
         return Ok(Ok(claim_again(connection, caller, known, proof).await?));
     };
     // After the insert, so that of two lookalikes that are claimed at the same time at least one sees the other.
-    let has_lookalike = sqlx::query_scalar!(
-        r#"select exists (
-               select from users
-               where username_skeletons && $1 and username_scripts <> '' and $2 <> ''
-                   -- Within one script this would make `1`, `l` and `I` one.
-                   and (username_scripts <> $2 or $2 like '% %') and id <> $3
-           ) as "exists!""#,
-        &username.skeletons,
-        username.scripts,
-        row.id
-    );
-    if has_lookalike.fetch_one(&mut **connection).await? {
+    if has_lookalike(connection, username, row.id).await? {
         sqlx::query!("delete from users where id = $1", row.id).execute(&mut **connection).await?;
         return Ok(Err(DropError::UsernameTaken));
     }
@@ -98,6 +87,45 @@ async fn find_or_claim(
         identity: Identity { id: row.id, public_id: row.public_id },
         is_claimed_by_caller: true,
     }))
+}
+
+/// Whether another user has a name that looks the same, and letters of other scripts. Within one script this would make `1`,
+/// `l` and `I` one; a name of several scripts is like none. Each search has an order, by which the planner uses its index.
+async fn has_lookalike(connection: &mut PgConnection, username: &Username, id: i64) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (
+               select from unnest($1::text[]) as own (skeleton) cross join lateral (
+                   (select id from users where username_skeletons[1] = own.skeleton
+                        and username_scripts > '' and username_scripts < $2
+                    order by username_scripts limit 1)
+                   union all
+                   (select id from users where username_skeletons[1] = own.skeleton
+                        and username_scripts > $2
+                    order by username_scripts limit 1)
+                   union all
+                   (select id from users where username_skeletons[1] = own.skeleton
+                        and username_scripts = $2 and $2 like '% %' and id <> $3
+                    order by username_scripts limit 1)
+                   union all
+                   (select id from users where username_skeletons[2] = own.skeleton
+                        and username_scripts > '' and username_scripts < $2
+                    order by username_scripts limit 1)
+                   union all
+                   (select id from users where username_skeletons[2] = own.skeleton
+                        and username_scripts > $2
+                    order by username_scripts limit 1)
+                   union all
+                   (select id from users where username_skeletons[2] = own.skeleton
+                        and username_scripts = $2 and $2 like '% %' and id <> $3
+                    order by username_scripts limit 1)
+               ) lookalike
+               where $2 <> ''
+           ) as "exists!""#,
+        &username.skeletons,
+        username.scripts,
+        id
+    );
+    found.fetch_one(connection).await
 }
 
 struct KnownUser {

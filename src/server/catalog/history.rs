@@ -19,6 +19,11 @@ impl History {
         before.is_some() && before != self.server
     }
 
+    /// Whether the server said which one it is.
+    pub(super) fn knows_server(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Begins another epoch. Its time, in microseconds, tells it from others of the same server.
     pub(super) fn begin_epoch(&mut self, now: DateTime<Utc>) {
         self.went_back_at = Some(now.timestamp_micros());

@@ -87,6 +87,11 @@ impl Catalog {
         (known.history.epoch(), known.drops())
     }
 
+    /// Whether another server in the place of the database's would be recognised.
+    pub(crate) fn knows_server(&self) -> bool {
+        self.read().history.knows_server()
+    }
+
     pub fn get(&self, drop_id: i64) -> Option<SneakerDrop> {
         self.read().drops.get(&drop_id).map(|entry| entry.drop.clone())
     }

@@ -111,11 +111,7 @@ impl Catalog {
         let requested = Instant::now();
         let rows = sqlx::query!(
             r#"select clock_timestamp() as "now!", current_setting('transaction_read_only') = 'on' as "is_read_only!",
-                   -- A standby has no current position in the log.
-                   case when not pg_is_in_recovery() then (
-                       select system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
-                       from pg_control_system()
-                   ) end as server,
+                   server_identity() as server,
                    d.id as "id?", d.version as "version?", known.id as known_id, known.version as known_version,
                    exists (select from drops where id = known.id and status = 'published') as "exists!"
                from (select) as always

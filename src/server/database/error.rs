@@ -67,8 +67,16 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
 
 /// Whether PostgreSQL ended a deadlock (40P01) or a wait for a lock (55P03), and rolled back.
 pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| ["40P01", "55P03"].contains(&&*code))
+    is_lock_timeout(error) || has_code(error, "40P01")
+}
+
+/// Whether a lock was not granted in time (55P03).
+pub(crate) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    has_code(error, "55P03")
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
 }
 
 /// How long a query may take in all. PostgreSQL's own limits are shorter; this one covers a connection that goes silent.

@@ -10,7 +10,7 @@ use crate::{
         catalog::change::{Notification, StockChange},
         database::{
             Pool, Purpose,
-            error::{commit_fault, fault, is_contention, is_refusal, is_transient},
+            error::{commit_fault, fault, is_contention, is_lock_timeout, is_refusal, is_transient},
             guard::PoolGuard,
         },
         identity::Identity,
@@ -86,7 +86,8 @@ impl LockedDrop {
         mode: LockMode,
     ) -> Result<Option<Self>, BatchError> {
         let locked_out = |error| match error {
-            error if is_contention(&error) => BatchError::DropLocked(error),
+            error if is_lock_timeout(&error) => BatchError::DropLocked(error),
+            error if is_contention(&error) => BatchError::Contention(error),
             error => BatchError::Fatal(fault(error)),
         };
         let mut transaction = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(locked_out)?;

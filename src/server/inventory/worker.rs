@@ -28,7 +28,8 @@ pub(super) async fn run(inventory: Inventory, drop_id: i64) {
     }
 }
 
-/// Runs a batch and answers every caller. A batch that ran into another transaction's lock is tried once more; one that
+/// Runs a batch and answers every caller. A batch that ran into a deadlock, or that waited for a lock other than the drop's, is
+/// tried once more: the drop's is waited for as long as anybody would. One that
 /// fails because of a command is repeated one command at a time, so that nobody fails with the one to blame.
 ///
 /// # Errors
@@ -38,7 +39,7 @@ async fn run_batch(inventory: Inventory, drop_id: i64, mut batch: Vec<Command>) 
     // Releases come first, so that their pairs can be reserved in the same batch.
     batch.sort_by_key(|command| !matches!(command.request, Request::Release(..)));
     let mut outcome = attempt(&inventory, drop_id, &mut batch).await;
-    if let Err(BatchError::DropLocked(cause) | BatchError::Contention(cause)) = &outcome {
+    if let Err(BatchError::Contention(cause)) = &outcome {
         tracing::warn!(%cause, drop_id, "a batch is repeated");
         outcome = attempt(&inventory, drop_id, &mut batch).await;
     }
