@@ -1,15 +1,7 @@
 import AxeBuilder from "@axe-core/playwright";
 import { readFile } from "node:fs/promises";
 import type { Page } from "@playwright/test";
-import { card, expect, open, signIn, test, toast, type Shop } from "./shop";
-
-/** Signs in at the desk, as somebody does who runs drops. */
-async function openDesk(page: Page, shop: Shop): Promise<void> {
-  await page.goto(`${shop.url}/admin/sign-in`);
-  await page.getByLabel("Admin token").fill("end-to-end-admin-token");
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await expect(page.getByRole("heading", { name: "Drops" })).toBeVisible();
-}
+import { card, expect, open, openDesk, signIn, test, toast } from "./shop";
 
 async function expectNoViolations(page: Page, state: string): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze();

@@ -276,6 +276,14 @@ export async function signInWithoutCookies(page: Page, username: string): Promis
   await dialog.getByRole("button", { name: "Enter the drop" }).click();
 }
 
+/** Signs in at the desk, as somebody does who runs drops. */
+export async function openDesk(page: Page, shop: Shop): Promise<void> {
+  await page.goto(`${shop.url}/admin/sign-in`);
+  await page.getByLabel("Admin token").fill("end-to-end-admin-token");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("heading", { name: "Drops" })).toBeVisible();
+}
+
 export function card(page: Page, name: string): Locator {
   return page.getByRole("article", { name });
 }

@@ -17,6 +17,8 @@ pub const PERIOD: &str = "Period of the charts";
 pub const WHOLE_PERIOD: &str = "All";
 /// Before the first event.
 pub const NOTHING_YET: &str = "Nothing has happened yet. The board begins when the drop opens.";
+/// In place of the figures while they cannot be read.
+pub const UNAVAILABLE: &str = "The figures are not available right now. The page asks for them again.";
 /// The unit of stock.
 pub const PAIRS: &str = "pairs";
 

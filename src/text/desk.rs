@@ -26,6 +26,11 @@ pub const LIVE: &str = "Live";
 pub const PAUSED: &str = "Paused";
 pub const ARCHIVED: &str = "Archived";
 
+/// How old a page that follows what is stored is: `Live · as of 00:43:37`.
+pub const AS_OF: &str = "as of";
+/// In its place when the session has ended; leads to the sign-in.
+pub const SIGNED_OUT: &str = "Signed out: sign in again";
+
 /// Which drops are listed.
 pub const ALL: &str = "All drops";
 pub const DRAFTS: &str = "Drafts";

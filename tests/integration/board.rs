@@ -327,3 +327,36 @@ async fn those_who_are_connected_are_counted(db: PgPool) {
     until("the pages are gone", async || (connected().await.0 == 0).then_some(())).await;
     node.stop_and_assert_invariants().await;
 }
+
+#[sqlx::test]
+async fn a_drops_page_has_facts_and_steering_while_its_board_cannot_be_read(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let desk = Desk::sign_in(&node).await;
+    let path = format!("/admin/drops/{drop_id}");
+    let unavailable = "The figures are not available right now.";
+    for table in ["reservations", "pruned_reservations", "drop_changes"] {
+        let mut lock = db.begin().await.expect("a free connection");
+        let sql = format!("lock table {table} in access exclusive mode");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *lock).await.expect("the lock is free");
+        let page = desk.get(&path).await.expect_status(200);
+        for part in ["Volt Runner", "$199", "Pause sales", "End now", unavailable] {
+            assert!(page.text.contains(part), "{table}: no {part}");
+        }
+        assert!(!page.text.contains("That did not work"), "{table}");
+        if table == "pruned_reservations" {
+            // Nothing but the board needs it.
+            let pressed = desk.post(&format!("{path}/pause"), &[]).await.expect_status(303);
+            let page = desk.get(pressed.header("location")).await.expect_status(200);
+            assert!(page.text.contains("Resume sales") && page.text.contains(unavailable));
+            desk.post(&format!("{path}/resume"), &[]).await.expect_status(303);
+        }
+        lock.rollback().await.expect("the transaction is open");
+        until("the board is back", async || {
+            (!desk.get(&path).await.expect_status(200).text.contains(unavailable)).then_some(())
+        })
+        .await;
+    }
+    desk.get("/admin/drops/404").await.expect_status(404);
+    node.stop_and_assert_invariants().await;
+}

@@ -1,4 +1,4 @@
-//! The board on the page of a drop. It is one element, so that a script can put a newly fetched one in its place.
+//! The board on the page of a drop.
 
 use super::{chart, zone::Zone};
 use crate::{
@@ -13,10 +13,19 @@ pub(super) fn content(board: &Board, zone: Zone) -> impl IntoView + use<> {
         None => Either::Right(view! { <p class="empty">{words::NOTHING_YET}</p> }),
     };
     view! {
-        <section id="board" data-drop=board.drop_id aria-label=words::BOARD data-live="">
+        <section id="board" data-drop=board.drop_id aria-label=words::BOARD>
             {history}
             {sizes(board)}
             {node(&board.node, zone)}
+        </section>
+    }
+}
+
+/// In its place while it cannot be read. A page that follows the sale asks for it again.
+pub(super) fn unavailable() -> impl IntoView {
+    view! {
+        <section id="board" aria-label=words::BOARD>
+            <p class="empty">{words::UNAVAILABLE}</p>
         </section>
     }
 }

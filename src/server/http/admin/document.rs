@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderName, header},
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 
 /// A page of the desk.
@@ -99,6 +100,7 @@ fn header(place: Place<'_>) -> impl IntoView {
                         {desk::LOG}
                     </a>
                 </nav>
+                {following()}
                 <form method="post" action="/admin/sign-out">
                     <button class="quiet">{text::SIGN_OUT}</button>
                 </form>
@@ -114,6 +116,29 @@ fn header(place: Place<'_>) -> impl IntoView {
             {navigation}
         </header>
     }
+}
+
+/// Whether the page follows what is stored, and how old it is. A script fills it on pages that do.
+fn following() -> impl IntoView {
+    view! {
+        <p id="following" class="following">
+            <span role="status" data-said-live=desk::LIVE data-said-reconnecting=text::RECONNECTING></span>
+            <span class="as-of">" · " {desk::AS_OF} " " <time></time></span>
+            <a href="/admin/sign-in" target="_blank">
+                {desk::SIGNED_OUT}
+            </a>
+        </p>
+    }
+}
+
+/// The attributes of a page that follows what is stored: the time, and the next one at which it changes by itself, so that
+/// *Upcoming* does not stay after the opening.
+pub(super) fn moments(
+    now: DateTime<Utc>,
+    changes: impl IntoIterator<Item = DateTime<Utc>>,
+) -> (String, Option<String>) {
+    let next = changes.into_iter().filter(|at| *at > now).min();
+    (now.to_rfc3339(), next.map(|at| at.to_rfc3339()))
 }
 
 /// Scripts only as files, and pictures as on the buyers' pages.

@@ -1,7 +1,7 @@
 //! `/admin/drops/{id}`: what a drop is, and what can be done with it.
 
 use super::{
-    document::{Place, document, error_page},
+    document::{Place, document, error_page, moments},
     drop_id::DropId,
     form::Form,
     status::DeskStatus,
@@ -32,6 +32,8 @@ use axum::{
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
 use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// `GET /admin/drops/{id}`; its board shows a part of the time with `?period=`.
 pub(super) async fn page(State(state): State<AppState>, zone: Zone, DropId(id): DropId, uri: Uri) -> Response {
@@ -116,19 +118,22 @@ async fn show(state: &AppState, zone: Zone, id: i64, period: Period, error: Opti
         Ok(None) => return error_page(state, &DropError::NotFound(Missing::Drop)),
         Err(error) => return error_page(state, &error),
     };
-    let board = match board::read(state, id, period).await {
-        Ok(board) => board,
-        Err(error) => return error_page(state, &error),
-    };
+    // What can be done must be there also while the figures cannot be read.
+    let board = timeout(BOARD_TIMEOUT, board::read(state, id, period)).await.ok().and_then(Result::ok);
     let name = managed.drop.name.clone();
-    let mut page = document(state, Place::Other(&name), content(managed, &board, zone, state.clock.now(), error));
+    let content = content(managed, board.as_ref(), period, zone, state.clock.now(), error);
+    let mut page = document(state, Place::Other(&name), content);
     *page.status_mut() = error.map_or(StatusCode::OK, |error| error.clone().into_response().status());
     page
 }
 
+/// How long the page waits for its board.
+const BOARD_TIMEOUT: Duration = Duration::from_secs(2);
+
 fn content(
     managed: ManagedDrop,
-    board: &Board,
+    board: Option<&Board>,
+    period: Period,
     zone: Zone,
     now: DateTime<Utc>,
     error: Option<&EditError>,
@@ -141,11 +146,18 @@ fn content(
         EditError::Drop(DropError::Invalid { field, expected }) => desk::problem(field, expected),
         error => error.to_string(),
     });
+    let (now_text, next) = moments(now, [*drop.starts_at].into_iter().chain(drop.ends_at.map(|ends_at| *ends_at)));
     view! {
-        <div class="heading" data-follow=id data-address=format!("{path}?period={}", board.period)>
+        <div
+            class="heading"
+            data-follow=id
+            data-address=format!("{path}?period={period}")
+            data-now=now_text
+            data-next=next
+        >
             <div>
                 <h1 dir="auto">{drop.name.clone()}</h1>
-                <p id="status" data-live="">{desk_status.badge()}</p>
+                <p id="status">{desk_status.badge()}</p>
             </div>
             <nav class="links" aria-label=drop.name.clone()>
                 <a class="secondary" href=format!("{path}/edit")>{desk::EDIT}</a>
@@ -164,7 +176,10 @@ fn content(
                 {steering(&path, status, &drop, now)}
                 {stock(&path, &drop, edit_version)}
             </div>
-            {super::board::content(board, zone)}
+            {match board {
+                Some(board) => Either::Left(super::board::content(board, zone)),
+                None => Either::Right(super::board::unavailable()),
+            }}
         </div>
     }
 }
@@ -176,7 +191,7 @@ fn facts(drop: &SneakerDrop, zone: Zone) -> impl IntoView + use<> {
     };
     let limit = drop.limit_per_user.map_or(desk::NO_LIMIT.into(), desk::count);
     view! {
-        <section id="facts" class="facts" aria-labelledby="facts-title" data-live="">
+        <section id="facts" class="facts" aria-labelledby="facts-title">
             <h2 id="facts-title">{desk::FACTS}</h2>
             <dl>
                 <dt>{desk::PRICE}</dt>
@@ -216,7 +231,7 @@ fn steering(path: &str, status: DropStatus, drop: &SneakerDrop, now: DateTime<Ut
     let can_archive =
         status == DropStatus::Draft || status == DropStatus::Published && drop.held_stock == 0 && drop.is_over(now);
     view! {
-        <section id="steering" class="steering" aria-labelledby="steering-title" data-live="">
+        <section id="steering" class="steering" aria-labelledby="steering-title">
             <h2 id="steering-title">{desk::STEERING}</h2>
             {(status == DropStatus::Draft)
                 .then(|| button("publish", desk::PUBLISH_NOW, desk::PUBLISH_HINT, "primary"))}
@@ -235,7 +250,6 @@ fn steering(path: &str, status: DropStatus, drop: &SneakerDrop, now: DateTime<Ut
     }
 }
 
-/// Not replaced while the page follows the sale: what was chosen and typed stays.
 fn stock(path: &str, drop: &SneakerDrop, edit_version: i64) -> impl IntoView + use<> {
     let action = format!("{path}/stock");
     let sizes = drop.sizes.iter().map(|size| view! { <option>{size.label.clone()}</option> }).collect_view();

@@ -1,7 +1,7 @@
 //! `/admin`: every drop that there is, newest first, also drafts, what is over and what is archived.
 
 use super::{
-    document::{Place, document, error_page},
+    document::{Place, document, error_page, moments},
     status::{DeskStatus, StatusFacts},
     zone::Zone,
 };
@@ -112,7 +112,7 @@ const LISTED_DROPS: usize = 50;
 
 fn empty_shop() -> impl IntoView {
     view! {
-        <h1>{text::DROPS}</h1>
+        <h1 data-follow="">{text::DROPS}</h1>
         <p class="empty">{desk::NO_DROPS}</p>
         <a class="primary" href="/admin/drops/new">
             {desk::NEW_DROP}
@@ -126,12 +126,13 @@ fn content(
     zone: Zone,
     now: DateTime<Utc>,
 ) -> impl IntoView + use<> {
+    let (now_text, next) = moments(now, drops.iter().flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten());
     let list = match drops.is_empty() {
         true => Either::Left(view! { <p class="empty">{text::NOTHING_MATCHES}</p> }),
         false => Either::Right(table(drops, zone, now)),
     };
     view! {
-        <div class="heading">
+        <div class="heading" data-follow="" data-now=now_text data-next=next>
             <h1 id="drops">{text::DROPS}</h1>
             {filter(show)}
         </div>
@@ -207,7 +208,7 @@ fn row(drop: ListedDrop, zone: Zone, now: DateTime<Utc>) -> impl IntoView {
         }
     });
     view! {
-        <tr role="row">
+        <tr id=format!("drop-{id}") role="row">
             <th scope="row" role="rowheader">
                 <a href=format!("/admin/drops/{id}")>
                     <bdi>{name}</bdi>

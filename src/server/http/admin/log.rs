@@ -104,7 +104,7 @@ impl Page {
             None => format!("/admin/log?before={older}"),
         });
         view! {
-            <div class="heading">
+            <div class="heading" data-follow="">
                 <h1 id="log">{desk::LOG}</h1>
                 {self.filter()}
             </div>
@@ -114,9 +114,11 @@ impl Page {
     }
 
     fn of_drop(self, drop_id: i64, name: &str, zone: Zone) -> impl IntoView + use<> {
-        let older = self.log.older.map(|older| format!("/admin/drops/{drop_id}/log?before={older}"));
+        let path = format!("/admin/drops/{drop_id}/log");
+        let address = self.before.map_or_else(|| path.clone(), |before| format!("{path}?before={before}"));
+        let older = self.log.older.map(|older| format!("{path}?before={older}"));
         view! {
-            {heading_of_drop(drop_id, name, "log", desk::LOG)}
+            {heading_of_drop(drop_id, name, "log", desk::LOG, address)}
             {self.table(false, zone)}
             {link_to(older)}
         }
@@ -194,7 +196,7 @@ fn row(change: &Change, drop: Option<(i64, Option<&str>)>, zone: Zone) -> impl I
         }
     });
     view! {
-        <tr role="row">
+        <tr id=format!("change-{}", change.id) role="row">
             <th scope="row" role="rowheader">
                 {zone.time(change.created_at)}
             </th>

@@ -56,7 +56,7 @@ fn content(proof: &Proof, zone: Zone) -> impl IntoView + use<> {
         })
     };
     view! {
-        <div class="proof">
+        <div class="proof" data-follow=proof.drop_id>
             <p>
                 <a href=drop.clone() dir="auto">
                     {proof.name.clone()}

@@ -253,7 +253,7 @@ fn page(state: &AppState, zone: Zone, listed: Listed, wanted: &Wanted, refused: 
     };
     let export = |what| format!("/admin/drops/{drop_id}/{what}.csv");
     let content = view! {
-        {heading_of_drop(drop_id, &drop_name, "purchases", desk::PURCHASES)}
+        {heading_of_drop(drop_id, &drop_name, "purchases", desk::PURCHASES, wanted.address(drop_id))}
         <p>{desk::purchases_counted(completed, cancelled)}</p>
         <div class="heading">
             {search(drop_id, wanted)}
