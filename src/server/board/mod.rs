@@ -16,14 +16,10 @@ use super::{
     },
     state::AppState,
 };
-use crate::domain::{
-    ReservationStatus,
-    error::{DropError, Missing},
-};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::domain::error::{DropError, Missing};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use std::iter;
-use timeline::Change;
+use timeline::{Grid, Moved};
 
 #[derive(Debug)]
 pub struct Board {
@@ -72,7 +68,7 @@ pub struct NodeFigures {
 
 /// Reads the board of a drop in one snapshot, with the timeline of a period.
 pub async fn read(state: &AppState, drop_id: i64, period: Period) -> Result<Board, DropError> {
-    let stored = read_stored(&state.pool, drop_id).await?.ok_or(DropError::NotFound(Missing::Drop))?;
+    let stored = read_stored(&state.pool, drop_id, period).await?.ok_or(DropError::NotFound(Missing::Drop))?;
     let node = NodeFigures {
         since: state.inventory.refusals.since,
         pages: state.broadcast.connections(),
@@ -95,13 +91,15 @@ impl Figures {
     }
 }
 
-/// What the database has of a drop.
+/// What the database has of a drop: counts, so that however much was sold, the node's memory has little of it.
 struct Stored {
     drop: DropRow,
     sizes: Vec<SizeRow>,
-    reservations: Vec<ReservationsRow>,
-    cancelled: Vec<CancelledRow>,
-    restocked: Vec<RestockedRow>,
+    /// Of each size, and of all under no size.
+    figures: Vec<FiguresRow>,
+    /// When its first event was and when the last, or now.
+    sale: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    timeline: Option<Timeline>,
 }
 
 struct DropRow {
@@ -121,37 +119,38 @@ struct SizeRow {
     held_stock: i32,
 }
 
-/// The reservations of one size with one status: when they were made, and in the same order when they were settled.
-struct ReservationsRow {
-    size_id: i64,
-    status: ReservationStatus,
-    made_at: Vec<DateTime<Utc>>,
-    settled_at: Vec<DateTime<Utc>>,
+struct FiguresRow {
+    size_id: Option<i64>,
+    completed: i64,
+    expired: i64,
+    released: i64,
+    median_seconds: Option<f64>,
+    first_made_at: Option<DateTime<Utc>>,
+    last_made_at: Option<DateTime<Utc>>,
+    last_settled_at: Option<DateTime<Utc>>,
+    purchases_cancelled: i64,
 }
 
-/// A purchase that was cancelled.
-struct CancelledRow {
-    size_id: i64,
-    at: DateTime<Utc>,
-}
-
-/// An edit that changed total stock.
-struct RestockedRow {
-    at: DateTime<Utc>,
-    added: i64,
-    /// Whether it is the first that the log has of these sizes.
-    is_first: bool,
-}
-
-async fn read_stored(pool: &Pool, drop_id: i64) -> Result<Option<Stored>, DropError> {
+async fn read_stored(pool: &Pool, drop_id: i64, period: Period) -> Result<Option<Stored>, DropError> {
     let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
     let stored = with_timeout(async {
+        // Whoever looks at a board that takes longer is not there any more, and the sale needs the database.
+        connection.run("set local statement_timeout = '3s'").await?;
         let Some(drop) = query_drop(&mut connection, drop_id).await? else { return Ok(None) };
         let sizes = query_sizes(&mut connection, drop_id).await?;
-        let reservations = query_reservations(&mut connection, drop_id).await?;
-        let cancelled = query_cancelled(&mut connection, drop_id).await?;
-        let restocked = query_restocked(&mut connection, drop_id).await?;
-        Ok(Some(Stored { drop, sizes, reservations, cancelled, restocked }))
+        let figures = query_figures(&mut connection, drop_id).await?;
+        let mut stored = Stored { drop, sizes, figures, sale: None, timeline: None };
+        stored.sale = stored.sale(query_last_edit(&mut connection, drop_id, stored.unsold_until()).await?);
+        if let Some((first, last)) = stored.sale {
+            let (from, until) = period.between(first, last);
+            let grid = Grid::new(from, until);
+            let moved = query_moved(&mut connection, drop_id, &grid, stored.unsold_until()).await?;
+            let mut timeline = Timeline::new(&grid, stored.stock(), &moved);
+            (timeline.busiest_to_reserve, timeline.busiest_to_buy) =
+                query_busiest(&mut connection, drop_id, &grid).await?;
+            stored.timeline = Some(timeline);
+        }
+        Ok(Some(stored))
     });
     let stored = stored.await?;
     connection.rollback().await.map_err(fault)?;
@@ -179,99 +178,189 @@ async fn query_sizes(connection: &mut PgConnection, drop_id: i64) -> Result<Vec<
     sizes.fetch_all(connection).await
 }
 
-/// In arrays, because a row for each reservation would take as long again. Each reservation is read once; the medians and steps
-/// in SQL would sort and read all of them several times.
-async fn query_reservations(connection: &mut PgConnection, drop_id: i64) -> Result<Vec<ReservationsRow>, sqlx::Error> {
-    // In two halves, each with its own index.
-    let reservations = sqlx::query_as!(
-        ReservationsRow,
-        r#"select size_id as "size_id!", status as "status!: ReservationStatus", array_agg(created_at) as "made_at!",
-                  coalesce(array_agg(settled_at) filter (where settled_at is not null), '{}') as "settled_at!"
-           from (
-               select size_id, status, created_at, settled_at from reservations where drop_id = $1 and status <> 'active'
+/// Here and below, reservations are read in two halves, each with its own index.
+async fn query_figures(connection: &mut PgConnection, drop_id: i64) -> Result<Vec<FiguresRow>, sqlx::Error> {
+    let figures = sqlx::query_as!(
+        FiguresRow,
+        r#"with reserved as (
+               select size_id, count(*) filter (where status = 'completed') as completed,
+                      count(*) filter (where status = 'expired') as expired,
+                      count(*) filter (where status = 'cancelled') as released,
+                      percentile_cont(0.5) within group (order by extract(epoch from settled_at - created_at)::float8)
+                          filter (where status = 'completed') as median_seconds,
+                      min(created_at) as first_made_at, max(created_at) as last_made_at,
+                      max(settled_at) as last_settled_at
+               from (
+                   select size_id, status, created_at, settled_at from reservations
+                   where drop_id = $1 and status <> 'active'
+                   union all
+                   select size_id, status, created_at, settled_at from reservations
+                   where drop_id = $1 and status = 'active'
+               ) r
+               group by grouping sets ((size_id), ())
+           ), cancelled as (
+               select size_id, count(*) as purchases_cancelled, max(cancelled_at) as last_cancelled_at
+               from purchases where drop_id = $1 and status = 'cancelled' group by grouping sets ((size_id), ())
+           )
+           select r.size_id, r.completed as "completed!", r.expired as "expired!", r.released as "released!",
+                  r.median_seconds, r.first_made_at, r.last_made_at,
+                  greatest(r.last_settled_at, c.last_cancelled_at) as last_settled_at,
+                  coalesce(c.purchases_cancelled, 0) as "purchases_cancelled!"
+           from reserved r left join cancelled c on c.size_id is not distinct from r.size_id"#,
+        drop_id
+    );
+    figures.fetch_all(connection).await
+}
+
+/// When total stock was last changed. What a drop or the log began with had been there from the start: it gets its sizes a
+/// moment after it is created, and some perhaps later, but before anybody reserves.
+async fn query_last_edit(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    unsold_until: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let last = sqlx::query_scalar!(
+        "select max(created_at) from drop_changes
+         where drop_id = $1 and action not in ('created', 'recorded')
+           and (before ? 'sizes' or after ? 'sizes' and created_at > $2)",
+        drop_id,
+        unsold_until
+    );
+    last.fetch_one(connection).await
+}
+
+/// What moved in each step of a timeline, and after it.
+async fn query_moved(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    grid: &Grid,
+    unsold_until: DateTime<Utc>,
+) -> Result<Vec<Moved>, sqlx::Error> {
+    let moved = sqlx::query_as!(
+        Moved,
+        r#"with reserved as (
+               select status, created_at, settled_at from reservations where drop_id = $1 and status <> 'active'
                union all
-               select size_id, status, created_at, settled_at from reservations where drop_id = $1 and status = 'active'
+               select status, created_at, settled_at from reservations where drop_id = $1 and status = 'active'
+           ), changes (at, kind, pairs) as (
+               select created_at, 'reserved', 1 from reserved
+               union all
+               select settled_at, case status when 'completed' then 'bought' else 'returned' end, 1 from reserved
+               union all
+               select cancelled_at, 'cancelled', 1 from purchases where drop_id = $1 and status = 'cancelled'
+               union all
+               select created_at, 'restocked',
+                      (select coalesce(sum(value::bigint), 0) from jsonb_each_text(after -> 'sizes'))
+                          - (select coalesce(sum(value::bigint), 0) from jsonb_each_text(before -> 'sizes'))
+               from drop_changes
+               where drop_id = $1 and action not in ('created', 'recorded')
+                 and (before ? 'sizes' or after ? 'sizes' and created_at > $6)
+           )
+           select case when at <= $3 then least(floor(extract(epoch from at - $2) / $4::bigint), $5::integer)::integer end as step,
+                  coalesce(sum(pairs) filter (where kind = 'reserved'), 0)::bigint as "reserved!",
+                  coalesce(sum(pairs) filter (where kind = 'bought'), 0)::bigint as "bought!",
+                  coalesce(sum(pairs) filter (where kind = 'returned'), 0)::bigint as "returned!",
+                  coalesce(sum(pairs) filter (where kind = 'cancelled'), 0)::bigint as "purchases_cancelled!",
+                  coalesce(sum(pairs) filter (where kind = 'restocked'), 0)::bigint as "restocked!"
+           from changes
+           -- What was before is part of the start.
+           where at >= $2
+           group by 1"#,
+        drop_id,
+        grid.from,
+        grid.until,
+        grid.step.num_seconds(),
+        grid.last() as i32,
+        unsold_until
+    );
+    moved.fetch_all(connection).await
+}
+
+/// The seconds of the clock in which most was reserved and bought within a timeline; the first of several.
+async fn query_busiest(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    grid: &Grid,
+) -> Result<(Option<BusySecond>, Option<BusySecond>), sqlx::Error> {
+    let reserved = sqlx::query_as!(
+        BusySecond,
+        r#"select date_trunc('second', created_at) as "at!", count(*) as "count!"
+           from (
+               select created_at from reservations where drop_id = $1 and status <> 'active'
+               union all
+               select created_at from reservations where drop_id = $1 and status = 'active'
            ) r
-           group by size_id, status"#,
-        drop_id
+           where created_at between $2 and $3
+           group by 1 order by 2 desc, 1 limit 1"#,
+        drop_id,
+        grid.from,
+        grid.until
     );
-    reservations.fetch_all(connection).await
-}
-
-async fn query_cancelled(connection: &mut PgConnection, drop_id: i64) -> Result<Vec<CancelledRow>, sqlx::Error> {
-    let cancelled = sqlx::query_as!(
-        CancelledRow,
-        r#"select size_id, cancelled_at as "at!" from purchases where drop_id = $1 and status = 'cancelled'"#,
-        drop_id
+    let reserved = reserved.fetch_optional(&mut *connection).await?;
+    let bought = sqlx::query_as!(
+        BusySecond,
+        r#"select date_trunc('second', settled_at) as "at!", count(*) as "count!"
+           from reservations
+           where drop_id = $1 and status <> 'active' and status = 'completed' and settled_at between $2 and $3
+           group by 1 order by 2 desc, 1 limit 1"#,
+        drop_id,
+        grid.from,
+        grid.until
     );
-    cancelled.fetch_all(connection).await
-}
-
-async fn query_restocked(connection: &mut PgConnection, drop_id: i64) -> Result<Vec<RestockedRow>, sqlx::Error> {
-    let restocked = sqlx::query_as!(
-        RestockedRow,
-        r#"select created_at as at, not before ? 'sizes' as "is_first!",
-                  (select coalesce(sum(value::bigint), 0) from jsonb_each_text(after -> 'sizes'))::bigint
-                      - (select coalesce(sum(value::bigint), 0) from jsonb_each_text(before -> 'sizes'))::bigint as "added!"
-           from drop_changes
-           -- What a drop or the log began with had been there from the start.
-           where drop_id = $1 and (before ? 'sizes' or after ? 'sizes') and action not in ('created', 'recorded')"#,
-        drop_id
-    );
-    restocked.fetch_all(connection).await
+    Ok((reserved, bought.fetch_optional(connection).await?))
 }
 
 impl Stored {
     fn board(self, drop_id: i64, period: Period, node: NodeFigures) -> Board {
         let sizes: Vec<_> = self.sizes.iter().map(|size| (size.label.clone(), self.figures(Some(size)))).collect();
-        let sale = self.sale();
         Board {
             drop_id,
             read_at: self.drop.now,
             period,
-            periods: sale.map(|(first, last)| Period::shorter_than(last - first)).unwrap_or_default(),
-            timeline: sale.map(|(first, last)| self.timeline(period.between(first, last))),
+            periods: self.sale.map(|(first, last)| Period::shorter_than(last - first)).unwrap_or_default(),
             all: self.figures(None),
             sizes,
             pruned_until: self.drop.pruned_until,
             node,
+            timeline: self.timeline,
             drop_name: self.drop.name,
         }
     }
 
     /// Of one size, or of all together.
-    fn figures(&self, only: Option<&SizeRow>) -> Figures {
-        let is_of = |size_id: i64| only.is_none_or(|only| only.id == size_id);
-        let reservations = || self.reservations.iter().filter(|row| is_of(row.size_id));
-        let count = |status| {
-            let settled = reservations().filter(|row| row.status == status);
-            settled.map(|row| row.settled_at.len() as i64).sum()
-        };
-        let completed = reservations().filter(|row| row.status == ReservationStatus::Completed);
-        let durations = completed.flat_map(|row| iter::zip(&row.made_at, &row.settled_at));
-        Figures {
-            stock: self
-                .sizes
-                .iter()
-                .filter(|size| is_of(size.id))
-                .map(SizeRow::stock)
-                .fold(Stock::default(), Stock::plus),
-            completed: count(ReservationStatus::Completed),
-            expired: count(ReservationStatus::Expired),
-            released: count(ReservationStatus::Cancelled),
-            purchases_cancelled: self.cancelled.iter().filter(|purchase| is_of(purchase.size_id)).count() as i64,
-            median_seconds: median(durations.map(|(made_at, settled_at)| *settled_at - *made_at).collect()),
+    fn figures(&self, size: Option<&SizeRow>) -> Figures {
+        let stock = size.map_or_else(|| self.stock(), SizeRow::stock);
+        match self.figures.iter().find(|row| row.size_id == size.map(|size| size.id)) {
+            Some(row) => Figures {
+                stock,
+                completed: row.completed,
+                expired: row.expired,
+                released: row.released,
+                purchases_cancelled: row.purchases_cancelled,
+                median_seconds: row.median_seconds,
+            },
+            None => Figures { stock, ..Figures::default() },
         }
     }
 
+    fn all(&self) -> Option<&FiguresRow> {
+        self.figures.iter().find(|row| row.size_id.is_none())
+    }
+
+    /// Until the first reservation, or now if there is none.
+    fn unsold_until(&self) -> DateTime<Utc> {
+        self.all().and_then(|all| all.first_made_at).unwrap_or(self.drop.now)
+    }
+
     /// From the first event to now, or to the last one of a drop that is over; `None` before the first.
-    fn sale(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    fn sale(&self, last_edit: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let DropRow { opened_at, over_since, now, .. } = self.drop;
-        let first = self.first_reservation().map_or(opened_at, |at| at.min(opened_at));
+        let first = self.all().and_then(|all| all.first_made_at).map_or(opened_at, |at| at.min(opened_at));
         if first > now {
             return None;
         }
-        let last = self.changes().map(|(at, _)| at).max().unwrap_or(first).max(first);
+        let latest = self.all().map(|all| [all.last_made_at, all.last_settled_at]).into_iter().flatten();
+        let last = latest.chain([last_edit]).flatten().fold(first, DateTime::max);
         // A clock that was set back must not cut off what happened.
         let until = match over_since.filter(|since| *since <= now && self.stock().held == 0) {
             Some(over_since) => last.max(over_since),
@@ -280,25 +369,8 @@ impl Stored {
         Some((first, until))
     }
 
-    fn timeline(&self, (from, until): (DateTime<Utc>, DateTime<Utc>)) -> Timeline {
-        Timeline::new(from, until, self.stock(), self.changes())
-    }
-
-    fn first_reservation(&self) -> Option<DateTime<Utc>> {
-        self.reservations.iter().flat_map(|row| &row.made_at).min().copied()
-    }
-
     fn stock(&self) -> Stock {
         self.sizes.iter().map(SizeRow::stock).fold(Stock::default(), Stock::plus)
-    }
-
-    fn changes(&self) -> impl Iterator<Item = (DateTime<Utc>, Change)> {
-        // A drop gets its sizes a moment after it is created, and some perhaps later, but before anybody reserves.
-        let unsold_until = self.first_reservation().unwrap_or(self.drop.now);
-        let restocked = self.restocked.iter().filter(move |edit| !edit.is_first || edit.at > unsold_until);
-        let restocked = restocked.map(|edit| (edit.at, Change::Restocked(edit.added)));
-        let cancelled = self.cancelled.iter().map(|purchase| (purchase.at, Change::PurchaseCancelled));
-        self.reservations.iter().flat_map(ReservationsRow::changes).chain(cancelled).chain(restocked)
     }
 }
 
@@ -306,45 +378,5 @@ impl SizeRow {
     fn stock(&self) -> Stock {
         let [available, held] = [self.available_stock, self.held_stock].map(i64::from);
         Stock { available, held, sold: i64::from(self.total_stock) - available - held }
-    }
-}
-
-impl ReservationsRow {
-    /// A purchase has the time at which its reservation was completed.
-    fn changes(&self) -> impl Iterator<Item = (DateTime<Utc>, Change)> {
-        let settled = match self.status {
-            ReservationStatus::Completed => Change::Bought,
-            _ => Change::Returned,
-        };
-        let made = self.made_at.iter().map(|at| (*at, Change::Reserved));
-        made.chain(self.settled_at.iter().map(move |at| (*at, settled)))
-    }
-}
-
-/// As `percentile_cont(0.5)` of PostgreSQL: of an even number the mean of the two in the middle.
-fn median(mut durations: Vec<TimeDelta>) -> Option<f64> {
-    let middle = durations.len() / 2;
-    let is_even = durations.len().is_multiple_of(2);
-    if durations.is_empty() {
-        return None;
-    }
-    let (lower, upper, _) = durations.select_nth_unstable(middle);
-    let seconds = |duration: TimeDelta| duration.as_seconds_f64();
-    let upper = seconds(*upper);
-    let below = lower.iter().max().copied().filter(|_| is_even);
-    Some(below.map_or(upper, |below| (seconds(below) + upper) / 2.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle_or_the_mean_of_the_two_in_the_middle() {
-        let of = |seconds: &[i64]| median(seconds.iter().map(|seconds| TimeDelta::seconds(*seconds)).collect());
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[7]), Some(7.0));
-        assert_eq!(of(&[9, 1, 5]), Some(5.0));
-        assert_eq!(of(&[9, 1, 6, 5]), Some(5.5));
     }
 }

@@ -1,7 +1,6 @@
 //! What became of a drop's pairs over time: pure arithmetic on times and counts.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
 
 /// Equal steps on round times. The first begins at or just before the beginning of the period, and the last may be shorter than
 /// the others.
@@ -42,65 +41,73 @@ pub struct BusySecond {
     pub count: i64,
 }
 
-/// What moved pairs.
-#[derive(Clone, Copy)]
-pub(super) enum Change {
+/// What moved within a step, or after the timeline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    /// `None` after the timeline.
+    pub(super) step: Option<i32>,
     /// From available to held.
-    Reserved,
+    pub(super) reserved: i64,
     /// From held to sold.
-    Bought,
+    pub(super) bought: i64,
     /// From held to available: expired or released.
-    Returned,
+    pub(super) returned: i64,
     /// From sold to available.
-    PurchaseCancelled,
+    pub(super) purchases_cancelled: i64,
     /// Added to what is available, or taken away.
-    Restocked(i64),
+    pub(super) restocked: i64,
+}
+
+/// The steps of a timeline, before anything is known of them.
+#[derive(Debug)]
+pub(super) struct Grid {
+    pub(super) from: DateTime<Utc>,
+    pub(super) until: DateTime<Utc>,
+    /// Whole seconds.
+    pub(super) step: TimeDelta,
+}
+
+impl Grid {
+    pub(super) fn new(first: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        let (from, step) = grid(first, until);
+        Self { from, until: until.max(from + TimeDelta::seconds(1)), step }
+    }
+
+    /// The index of the last step. What happens at its end belongs to it.
+    pub(super) fn last(&self) -> usize {
+        let last = self.until - TimeDelta::microseconds(1) - self.from;
+        (last.num_milliseconds() / self.step.num_milliseconds()) as usize
+    }
 }
 
 /// More steps would show no more at the width of a page.
 const MAX_STEPS: usize = 120;
 
 impl Timeline {
-    /// Goes back from `now`, the stock after all changes, so that the past is wrong, not the present, if some are missing.
-    pub(super) fn new(
-        first: DateTime<Utc>,
-        until: DateTime<Utc>,
-        now: Stock,
-        changes: impl Iterator<Item = (DateTime<Utc>, Change)>,
-    ) -> Self {
-        let (from, step) = grid(first, until);
-        let until = until.max(from + TimeDelta::seconds(1));
-        let index = |at: DateTime<Utc>| ((at - from).num_milliseconds() / step.num_milliseconds()) as usize;
-        let last = index(until - TimeDelta::microseconds(1));
-        let (mut moved, mut later) = (vec![Moved::default(); last + 1], Moved::default());
-        let (mut reserved, mut bought) = (HashMap::new(), HashMap::new());
-        // What was before is part of the start.
-        for (at, change) in changes.filter(|(at, _)| *at >= from) {
-            if at > until {
-                later.add(change);
-                continue;
-            }
-            moved[index(at).min(last)].add(change);
-            match change {
-                Change::Reserved => *reserved.entry(at.timestamp()).or_default() += 1,
-                Change::Bought => *bought.entry(at.timestamp()).or_default() += 1,
-                Change::Returned | Change::PurchaseCancelled | Change::Restocked(_) => {}
+    /// Goes back from `now`, the stock after everything that moved, so that the past is wrong, not the present, if some is
+    /// missing.
+    pub(super) fn new(grid: &Grid, now: Stock, moved: &[Moved]) -> Self {
+        let mut steps = vec![Moved::default(); grid.last() + 1];
+        let mut stock = now;
+        for moved in moved {
+            match moved.step.and_then(|step| steps.get_mut(usize::try_from(step).ok()?)) {
+                Some(step) => *step = *moved,
+                None => stock = moved.undo(stock),
             }
         }
-        let mut stock = later.undo(now);
-        let mut steps: Vec<_> = moved
+        let mut steps: Vec<_> = steps
             .iter()
             .enumerate()
             .rev()
             .map(|(index, moved)| {
-                let until = (from + step * (index as i32 + 1)).min(until);
+                let until = (grid.from + grid.step * (index as i32 + 1)).min(grid.until);
                 let step = Step { until, stock, reservations: moved.reserved, purchases: moved.bought };
                 stock = moved.undo(stock);
                 step
             })
             .collect();
         steps.reverse();
-        Self { from, start: stock, steps, busiest_to_reserve: busiest(reserved), busiest_to_buy: busiest(bought) }
+        Self { from: grid.from, start: stock, steps, busiest_to_reserve: None, busiest_to_buy: None }
     }
 
     pub fn until(&self) -> DateTime<Utc> {
@@ -159,33 +166,7 @@ pub(crate) fn round_durations() -> impl Iterator<Item = i64> {
     within_a_minute.into_iter().chain(within_an_hour).chain(within_a_day).chain(days).chain(longer)
 }
 
-fn busiest(counts: HashMap<i64, i64>) -> Option<BusySecond> {
-    // The first of several.
-    let (second, count) = counts.into_iter().max_by_key(|(second, count)| (*count, -second))?;
-    Some(BusySecond { at: DateTime::from_timestamp(second, 0)?, count })
-}
-
-/// What moved within a step.
-#[derive(Clone, Copy, Default)]
-struct Moved {
-    reserved: i64,
-    bought: i64,
-    returned: i64,
-    purchases_cancelled: i64,
-    restocked: i64,
-}
-
 impl Moved {
-    fn add(&mut self, change: Change) {
-        match change {
-            Change::Reserved => self.reserved += 1,
-            Change::Bought => self.bought += 1,
-            Change::Returned => self.returned += 1,
-            Change::PurchaseCancelled => self.purchases_cancelled += 1,
-            Change::Restocked(pairs) => self.restocked += pairs,
-        }
-    }
-
     /// The stock before, given the stock after.
     fn undo(&self, after: Stock) -> Stock {
         Stock {
@@ -209,11 +190,47 @@ mod tests {
         Stock { available, held, sold }
     }
 
+    #[derive(Clone, Copy)]
+    enum Change {
+        Reserved,
+        Bought,
+        Returned,
+        PurchaseCancelled,
+        Restocked(i64),
+    }
+
+    /// Counts changes per step, as the database does.
+    fn timeline(first: f64, until: f64, now: Stock, changes: &[(f64, Change)]) -> Timeline {
+        let grid = Grid::new(at(first), at(until));
+        let moved: Vec<_> = (0..=grid.last() as i32)
+            .map(Some)
+            .chain([None])
+            .map(|step| {
+                let mut moved = Moved { step, ..Moved::default() };
+                let step_at = |at: DateTime<Utc>| {
+                    let index = (at - grid.from).num_milliseconds().div_euclid(grid.step.num_milliseconds());
+                    (at <= grid.until).then(|| (index as i32).min(grid.last() as i32))
+                };
+                for (_, change) in changes.iter().filter(|(seconds, _)| step_at(at(*seconds)) == step) {
+                    match change {
+                        Change::Reserved => moved.reserved += 1,
+                        Change::Bought => moved.bought += 1,
+                        Change::Returned => moved.returned += 1,
+                        Change::PurchaseCancelled => moved.purchases_cancelled += 1,
+                        Change::Restocked(pairs) => moved.restocked += pairs,
+                    }
+                }
+                moved
+            })
+            .collect();
+        Timeline::new(&grid, now, &moved)
+    }
+
     #[test]
     fn steps_are_equal_begin_on_round_times_and_are_few() {
         for first in [0.0, 7.3, 86_399.9] {
             for span in [0.0, 0.4, 1.0, 40.0, 119.9, 120.0, 3_601.0, 86_400.0, 3.0 * 86_400.0, 4e7, 4e9, 2.5e11] {
-                let timeline = Timeline::new(at(first), at(first + span), stock(5, 0, 0), [].into_iter());
+                let timeline = timeline(first, first + span, stock(5, 0, 0), &[]);
                 let count = timeline.steps.len();
                 assert!((1..=MAX_STEPS).contains(&count), "{span}: {count} steps");
                 assert!(count > MAX_STEPS / 4 || span < 40.0, "{span}: {count} steps");
@@ -232,15 +249,15 @@ mod tests {
     #[test]
     fn stock_is_what_happened_and_always_adds_up() {
         let changes = [
-            (at(0.5), Change::Reserved),
-            (at(1.5), Change::Reserved),
-            (at(2.0), Change::Reserved),
-            (at(2.5), Change::Bought),
-            (at(3.5), Change::Returned),
-            (at(3.6), Change::Restocked(10)),
-            (at(4.5), Change::PurchaseCancelled),
+            (0.5, Change::Reserved),
+            (1.5, Change::Reserved),
+            (2.0, Change::Reserved),
+            (2.5, Change::Bought),
+            (3.5, Change::Returned),
+            (3.6, Change::Restocked(10)),
+            (4.5, Change::PurchaseCancelled),
         ];
-        let timeline = Timeline::new(at(0.0), at(5.0), stock(14, 1, 0), changes.into_iter());
+        let timeline = timeline(0.0, 5.0, stock(14, 1, 0), &changes);
         let stocks: Vec<_> = timeline.stocks().map(|(_, stock)| stock).collect();
         let expected = [(5, 0, 0), (4, 1, 0), (3, 2, 0), (2, 2, 1), (13, 1, 1), (14, 1, 0)];
         assert_eq!(stocks, expected.map(|(available, held, sold)| stock(available, held, sold)));
@@ -252,51 +269,38 @@ mod tests {
     #[test]
     fn what_is_missing_changes_the_past_and_not_the_present() {
         // Two of five are sold, and one of their reservations is not among the changes.
-        let changes = [(at(1.5), Change::Reserved), (at(2.5), Change::Bought)];
-        let timeline = Timeline::new(at(0.0), at(3.0), stock(3, 0, 2), changes.into_iter());
+        let changes = [(1.5, Change::Reserved), (2.5, Change::Bought)];
+        let timeline = timeline(0.0, 3.0, stock(3, 0, 2), &changes);
         assert_eq!((timeline.start, timeline.end()), (stock(4, 0, 1), stock(3, 0, 2)));
     }
 
     #[test]
     fn a_period_ends_with_the_stock_that_there_was() {
-        let changes = || {
-            let seconds = [0.5, 1.5, 1.6, 5.0, 5.1, 90.0];
-            let changes = [
-                Change::Reserved,
-                Change::Reserved,
-                Change::Bought,
-                Change::Returned,
-                Change::Restocked(4),
-                Change::Reserved,
-            ];
-            std::iter::zip(seconds.map(at), changes)
-        };
-        let timeline = |first, until| Timeline::new(at(first), at(until), stock(7, 1, 1), changes());
+        let changes = [
+            (0.5, Change::Reserved),
+            (1.5, Change::Reserved),
+            (1.6, Change::Bought),
+            (5.0, Change::Returned),
+            (5.1, Change::Restocked(4)),
+            (90.0, Change::Reserved),
+        ];
+        let timeline = |first, until| timeline(first, until, stock(7, 1, 1), &changes);
         assert_eq!((timeline(0.0, 90.0).start, timeline(0.0, 90.0).end()), (stock(5, 0, 0), stock(7, 1, 1)));
         assert_eq!((timeline(0.0, 2.0).start, timeline(0.0, 2.0).end()), (stock(5, 0, 0), stock(3, 1, 1)));
         // What happens at the end of a period is part of it.
         assert_eq!((timeline(2.0, 5.0).start, timeline(2.0, 5.0).end()), (stock(3, 1, 1), stock(4, 0, 1)));
-        assert_eq!(timeline(2.0, 5.0).busiest_to_reserve, None);
     }
 
     #[test]
     fn rates_are_per_second_of_each_step() {
-        let changes = || [0.0, 0.1, 4.9, 5.0, 10.0, 10.1].into_iter().map(|seconds| (at(seconds), Change::Reserved));
+        let changes = [0.0, 0.1, 4.9, 5.0, 10.0, 10.1].map(|seconds| (seconds, Change::Reserved));
         let rates = |until| -> Vec<f64> {
-            Timeline::new(at(0.0), at(until), stock(0, 6, 0), changes()).rates().map(|(reserved, _)| reserved).collect()
+            timeline(0.0, until, stock(0, 6, 0), &changes).rates().map(|(reserved, _)| reserved).collect()
         };
         let by_five_seconds = rates(500.0);
         assert_eq!(by_five_seconds[..4], [0.6, 0.2, 0.4, 0.0]);
         // The last step is shorter than the others, and counts as a second at least.
         assert_eq!(rates(12.0)[10..], [2.0, 0.0]);
         assert_eq!(rates(10.2)[10..], [2.0]);
-    }
-
-    #[test]
-    fn the_busiest_second_is_the_first_of_those_with_most() {
-        let changes = [3.0, 3.9, 1.2, 1.3, 2.0].map(|seconds| (at(seconds), Change::Reserved));
-        let timeline = Timeline::new(at(0.0), at(9.0), stock(0, 5, 0), changes.into_iter());
-        assert_eq!(timeline.busiest_to_reserve, Some(BusySecond { at: at(1.0), count: 2 }));
-        assert_eq!(timeline.busiest_to_buy, None);
     }
 }
