@@ -344,6 +344,8 @@ fn lifetime_seconds(reservation: &Reservation) -> i64 {
 
 /// To a caller of the REST API that is not the shop's own service.
 pub const ADMIN_TOKEN_NEEDED: &str = "This call needs the admin token, as Authorization: Bearer.";
+/// Of a field of a form, as the rest of a sentence that begins with its name.
+pub const UTF8_RULE: &str = "must be text in UTF-8";
 /// To a client whose handshake has another key.
 pub const WEBSOCKET_KEY_RULE: &str = "must be there once, with 16 bytes in base64";
 /// To a Socket.IO client that asks for more than there is.

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::{get, post},
+    routing::get,
 };
 use std::{any::Any, time::Duration};
 use tower::util::option_layer;
@@ -31,7 +31,7 @@ pub(super) fn router(state: AppState) -> Router {
         .route("/healthz", get(health::liveness))
         .route("/health", get(health::liveness_now))
         .route("/readyz", get(health::readiness))
-        .route("/rpc/{*function}", post(server_functions::call))
+        .route("/rpc/{*function}", get(server_functions::lead_to_page).post(server_functions::call))
         .route("/", get(pages::page))
         .route("/drops/{id}", get(calendar::drop_or_calendar))
         .route("/purchases", get(pages::page))

@@ -1,6 +1,6 @@
 //! The server functions under `/rpc`, called by WebAssembly and by plain forms.
 
-use crate::support::{Answer, Browser, Node, id_of, new_drop, send};
+use crate::support::{Answer, Browser, Desk, Node, id_of, new_drop, query_number, send};
 use chrono::{DateTime, Utc};
 use leptos::server_fn::error::ServerFnUrlError;
 use reqwest::{Method, Url, header};
@@ -136,6 +136,114 @@ async fn plain_form_redirects_to_its_page_with_the_error(db: PgPool) {
     let redirect = resolve(unknown.expect_status(302).header("location"));
     let error = redirect.query_pairs().find(|(name, _)| name == "__err").expect("an error").1;
     assert_eq!(ServerFnUrlError::<DropError>::decode_err(&error), DropError::NotFound(Missing::Drop));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn plain_form_leads_back_to_the_query_of_its_page_without_what_became_of_earlier_forms(db: PgPool) {
+    let node = Node::start(&db).await;
+    node.create_open_drop(2).await;
+    let left_over = "__path=%2Frpc%2Freserve&__err=InNvbGRfb3V0Ig%3D%3D";
+    let pages = [
+        ("/", "size=US+9&show=live".to_owned(), "size=US+9&show=live"),
+        ("/", "size=US%209&show=".into(), "size=US+9&show="),
+        ("/", format!("size=US+9&{left_over}&show=live"), "size=US+9&show=live"),
+        ("/", format!("signed-in=&{left_over}&signed-in"), ""),
+        ("/", format!("signed-in&size=%C3%A9%26&{left_over}&{left_over}"), "size=%C3%A9%26"),
+        ("/drops/1", "a=b&a=c".into(), "a=b&a=c"),
+        ("/drops/past", "a=1".into(), "a=1"),
+        ("/purchases", format!("before=7&{left_over}"), "before=7"),
+    ];
+    for (index, (path, query, own)) in pages.into_iter().enumerate() {
+        let name = format!("username=visitor{index}");
+        let page = node.url(&format!("{path}?{query}"));
+        let browser = Browser::new(&node);
+        let leads_to = async |function: &str, form: &str| {
+            let location = browser.submit(function, form, &page).await.expect_status(302).header("location").to_owned();
+            let url = Url::parse(&page).and_then(|page| page.join(&location)).expect("a valid URL");
+            let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+            let (outcome, own): (Vec<_>, Vec<_>) =
+                pairs.into_iter().partition(|(name, _)| ["__path", "__err", "signed-in"].contains(&name.as_str()));
+            let outcome: Vec<_> = outcome.into_iter().map(|(name, _)| name).collect();
+            let own = serde_urlencoded::to_string(own).expect("pairs");
+            (location, url.path().to_owned(), own, outcome.join(" "))
+        };
+        let at = |(_, path, own, outcome): (String, String, String, String)| (path, own, outcome);
+        let expected = |outcome: &str| (path.to_owned(), own.to_owned(), outcome.to_owned());
+        assert_eq!(at(leads_to("reserve", "drop_id=1").await), expected("__path __err"), "{query}");
+        let signed_in = leads_to("sign_in", &name).await;
+        let clean = browser.get(&signed_in.0).await.expect_status(303).header("location").to_owned();
+        assert_eq!(clean, if own.is_empty() { path.to_owned() } else { format!("{path}?{own}") });
+        assert_eq!(at(signed_in), expected("signed-in"), "{query}");
+        for function in ["reserve", "release"] {
+            assert_eq!(at(leads_to(function, "drop_id=1").await), expected(""), "{query}");
+        }
+        assert_eq!(at(leads_to("reserve", "drop_id=77").await), expected("__path __err"), "{query}");
+        assert_eq!(at(leads_to("sign_out", "").await), expected(""), "{query}");
+        // Whoever is signed in sees why another name was refused.
+        browser.submit("sign_in", &name, &page).await.expect_status(302);
+        let refused = leads_to("sign_in", "username=").await;
+        browser.get(&refused.0).await.expect_status(200);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn form_that_is_not_text_is_refused(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let desk = Desk::sign_in(&node).await;
+    let (edit, stock) = (format!("/admin/drops/{drop_id}/edit"), format!("/admin/drops/{drop_id}/stock"));
+    for (path, form, field) in [
+        ("/rpc/sign_in", &b"username=\xff"[..], "username"),
+        ("/rpc/sign_in", b"username=%ff", "username"),
+        ("/rpc/sign_in", b"username=%fe", "username"),
+        ("/rpc/sign_in", b"username=a%C3", "username"),
+        ("/rpc/sign_in", b"username=a%ED%A0%80", "username"),
+        ("/rpc/sign_in", b"username=alice&%ff=1", "\u{fffd}"),
+        ("/rpc/reserve", b"drop_id=1&size=%ff", "size"),
+        ("/admin/sign-in", b"token=%ff", "token"),
+        ("/admin/drops", b"name=%ff&price=1", "name"),
+        ("/admin/drops", b"name=Volt\xe9&price=1", "name"),
+        (&edit, b"editVersion=1&name=%80", "name"),
+        (&stock, b"size=%ff&pairs=1&do=addSize", "size"),
+    ] {
+        let said = String::from_utf8_lossy(form);
+        for accept in ["application/json", "text/html"] {
+            let request = desk.request(Method::POST, path).header(header::ACCEPT, accept);
+            let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.to_vec());
+            let refused = send(request).await.expect_error(400, "invalid_field");
+            assert_eq!(refused.json["field"], field, "{path} {said}");
+        }
+    }
+    assert_eq!(query_number(&db, "select count(*) from users").await, 0);
+    assert_eq!(query_number(&db, "select count(*) from drops").await, 1);
+    // A percent sign that begins nothing stands for itself.
+    for text in [&b"username=%C3%A9%"[..], b"username=100%25+%2B"] {
+        let request = node.request(Method::POST, "/rpc/sign_in").header(header::ACCEPT, "application/json");
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(text.to_vec());
+        send(request).await.expect_status(200);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn address_of_a_form_leads_people_to_a_page(db: PgPool) {
+    let node = Node::start(&db).await;
+    for (referer, page) in [
+        (Some(node.url("/drops/7?size=US+9&__err=x")), "/drops/7?size=US+9"),
+        (Some("https://evil.test/drops/7".into()), "/"),
+        (None, "/"),
+    ] {
+        for path in ["/rpc/sign_in", "/rpc/reserve", "/rpc/nothing"] {
+            let request = node.request(Method::GET, path).header(header::ACCEPT, "text/html,*/*;q=0.8");
+            let request = referer.iter().fold(request, |request, referer| request.header(header::REFERER, referer));
+            assert_eq!(send(request).await.expect_status(303).header("location"), page, "{path} {referer:?}");
+        }
+    }
+    let program = node.request(Method::GET, "/rpc/reserve").header(header::ACCEPT, "application/json");
+    let refused = send(program).await.expect_error(405, "method_not_allowed");
+    assert_eq!(refused.header("allow"), "POST");
     node.stop_and_assert_invariants().await;
 }
 

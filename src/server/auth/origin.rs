@@ -101,11 +101,11 @@ impl Origins {
             || host.is_some_and(|(host, port)| host == origin.host && port.unwrap_or(default_port) == origin.port)
     }
 
-    /// The path of the page of this site from which the request was sent, if it was from one.
-    pub(crate) fn referring_path(&self, headers: &HeaderMap) -> Option<String> {
+    /// The page of this site from which the request was sent, if it was from one.
+    pub(crate) fn referring_page(&self, headers: &HeaderMap) -> Option<Uri> {
         let referer: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
         let origin = format!("{}://{}", referer.scheme_str()?, referer.authority()?).parse().ok()?;
-        self.is_this_site(headers, &origin).then(|| referer.path().to_owned())
+        self.is_this_site(headers, &origin).then_some(referer)
     }
 
     /// Scheme and host under which visitors see this site.

@@ -1,5 +1,6 @@
 //! Everything that HTTP requests enter through: pages, the desk, server functions, the REST API, health checks.
 
+mod accept;
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod api;

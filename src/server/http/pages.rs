@@ -29,9 +29,9 @@ use leptos_axum::{ResponseOptions, render_app_async_with_context};
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
     let caller = Caller::from_headers(&state, request.headers());
     let first_paint = first_paint(&state, &caller, request.uri(), request.headers()).await;
-    if request.uri().query().is_some_and(|query| query.trim_end_matches('=') == SIGNED_IN) && first_paint.has_visitor()
-    {
-        return Redirect::to(request.uri().path()).into_response();
+    let outcome = query(request.uri());
+    if outcome.contains_key(SIGNED_IN) && !outcome.contains_key(ERROR) && first_paint.has_visitor() {
+        return Redirect::to(&with_outcome(request.uri(), None)).into_response();
     }
     let cookies = cookies(&state, &caller, &first_paint);
     let status = status(&first_paint);
@@ -79,7 +79,7 @@ async fn first_paint(state: &AppState, caller: &Caller, uri: &Uri, headers: &Hea
     if address == Page::NotFound.to_string() {
         content = Some(content::lost(state));
     }
-    let notice = state.config.origins.referring_path(headers).and_then(|_| notice(uri));
+    let notice = state.config.origins.referring_page(headers).and_then(|_| notice(uri));
     FirstPaint { address, notice, snapshot, content, show: filter.show, wanted_size: filter.size, size }
 }
 
@@ -133,7 +133,7 @@ fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
 /// make a link with such a query, so it only counts on the way from a page of this site.
 fn notice(uri: &Uri) -> Option<String> {
     let query = query(uri);
-    match query.get("__err") {
+    match query.get(ERROR) {
         Some(error) => Some(notice_text(ServerFnUrlError::decode_err(error))),
         // With the cookie, the browser was redirected again.
         None if query.contains_key(SIGNED_IN) => Some(text::COOKIES_NEEDED.into()),
@@ -141,8 +141,24 @@ fn notice(uri: &Uri) -> Option<String> {
     }
 }
 
+/// The address of a page with this outcome of a form in its query, and none of the forms before it.
+pub(super) fn with_outcome(page: &Uri, outcome: Option<&str>) -> String {
+    let query: Vec<(String, String)> =
+        page.query().and_then(|query| serde_urlencoded::from_str(query).ok()).unwrap_or_default();
+    let own = query.into_iter().filter(|(name, _)| ![FUNCTION, ERROR, SIGNED_IN].contains(&&**name));
+    let query: Vec<_> = own.chain(outcome.map(|name| (name.to_owned(), String::new()))).collect();
+    match serde_urlencoded::to_string(query) {
+        Ok(query) if !query.is_empty() => format!("{}?{query}", page.path()),
+        _ => page.path().to_owned(),
+    }
+}
+
 /// In the query of the page to which a browser returns after signing in without WebAssembly.
 pub(super) const SIGNED_IN: &str = "signed-in";
+
+/// Where Leptos puts the path and the error of a form that was refused.
+const FUNCTION: &str = "__path";
+const ERROR: &str = "__err";
 
 /// The text of an error from the query. Its own words are never shown.
 fn notice_text(error: DropError) -> String {
@@ -169,6 +185,22 @@ fn content_security_policy(nonce: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_outcome_of_a_form_replaces_those_before_it() {
+        for (page, without, signed_in) in [
+            ("/", "/", "/?signed-in="),
+            ("/?", "/", "/?signed-in="),
+            ("/?size=US+9&show=live", "/?size=US+9&show=live", "/?size=US+9&show=live&signed-in="),
+            ("/?size=US%209&__err=a&__path=b&signed-in&x", "/?size=US+9&x=", "/?size=US+9&x=&signed-in="),
+            ("/drops/1?signed-in=&signed-in=1&%5F_err=a", "/drops/1", "/drops/1?signed-in="),
+            ("http://shop.test/purchases?before=5#7", "/purchases?before=5", "/purchases?before=5&signed-in="),
+        ] {
+            let uri = page.parse().expect("an address");
+            assert_eq!(with_outcome(&uri, None), without, "{page}");
+            assert_eq!(with_outcome(&uri, Some(SIGNED_IN)), signed_in, "{page}");
+        }
+    }
 
     #[test]
     fn a_forged_link_cannot_put_its_words_on_the_page() {

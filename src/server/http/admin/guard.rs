@@ -3,11 +3,15 @@
 use super::{document::error_page, sign_in};
 use crate::{
     domain::error::{DropError, Missing},
-    server::{auth::admin, http::pages::page, state::AppState},
+    server::{
+        auth::admin,
+        http::{accept::shows_a_page, pages::page},
+        state::AppState,
+    },
 };
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, header},
+    http::Method,
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -48,14 +52,6 @@ pub(super) async fn require_session(State(state): State<AppState>, mut request: 
         Err(error) if asks_for_a_page || is_form => error_page(&state, &error),
         Err(error) => error.into_response(),
     }
-}
-
-/// Whether a browser shows the answer to somebody, as it does after a form.
-fn shows_a_page(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// Anything else is a call.
