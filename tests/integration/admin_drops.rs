@@ -1,6 +1,7 @@
 //! The list of drops at `/admin`.
 
-use crate::support::{Desk, Node, create_people, id_of, new_drop};
+use crate::support::{Desk, Node, create_people, id_of, new_drop, send};
+use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -117,4 +118,36 @@ fn text_after<'a>(html: &'a str, attribute: &str) -> &'a str {
     let (_, element) = html.split_once(attribute).unwrap_or_else(|| panic!("no {attribute}: {html}"));
     let (_, text) = element.split_once('>').expect("the tag ends");
     text.split('<').next().unwrap_or_default()
+}
+
+#[sqlx::test]
+async fn address_that_only_takes_forms_leads_to_its_page(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(1).await;
+    let desk = Desk::sign_in(&node).await;
+    let page = format!("/admin/drops/{drop_id}");
+    for (path, page) in [
+        ("/admin/drops", "/admin"),
+        ("/admin/drops/preview", "/admin/drops/new"),
+        ("/admin/sign-out", "/admin"),
+        (&*format!("{page}/stock"), &*page),
+        (&format!("{page}/publish"), &page),
+        (&format!("{page}/unpublish"), &page),
+        (&format!("{page}/pause"), &page),
+        (&format!("{page}/resume"), &page),
+        (&format!("{page}/end"), &page),
+        (&format!("{page}/archive"), &page),
+        (&format!("{page}/purchases/7/cancel"), &format!("{page}/purchases")),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = send(desk.request(method, path)).await.expect_status(303);
+            assert_eq!(answer.header("location"), page, "{path}");
+        }
+        send(desk.request(Method::PUT, path)).await.expect_error(405, "method_not_allowed");
+    }
+    for nothing in ["nothing", "pauses", "stock/1"] {
+        let answer = desk.get(&format!("{page}/{nothing}")).await.expect_status(404);
+        assert!(answer.header("content-type").starts_with("text/html"), "{nothing}");
+    }
+    node.stop_and_assert_invariants().await;
 }

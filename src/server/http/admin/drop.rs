@@ -49,16 +49,34 @@ pub(super) async fn act(
     DropId(id): DropId,
     Path((_, action)): Path<(String, String)>,
 ) -> Response {
-    let action = match &*action {
-        "publish" => Action::Publish,
-        "unpublish" => Action::Unpublish,
-        "pause" => Action::Pause,
-        "resume" => Action::Resume,
-        "end" => Action::EndNow,
-        "archive" => Action::Archive,
-        _ => return DropError::NotFound(Missing::Path).into_response(),
-    };
-    edit(&state, session, zone, id, None, action).await
+    match action_named(&action) {
+        Some(action) => edit(&state, session, zone, id, None, action).await,
+        None => DropError::NotFound(Missing::Path).into_response(),
+    }
+}
+
+/// `GET /admin/drops/{id}/{action}`
+pub(super) async fn to_the_buttons(
+    State(state): State<AppState>,
+    DropId(id): DropId,
+    Path((_, action)): Path<(String, String)>,
+) -> Response {
+    match action_named(&action) {
+        Some(_) => Redirect::to(&format!("/admin/drops/{id}")).into_response(),
+        None => error_page(&state, &DropError::NotFound(Missing::Path)),
+    }
+}
+
+fn action_named(name: &str) -> Option<Action> {
+    match name {
+        "publish" => Some(Action::Publish),
+        "unpublish" => Some(Action::Unpublish),
+        "pause" => Some(Action::Pause),
+        "resume" => Some(Action::Resume),
+        "end" => Some(Action::EndNow),
+        "archive" => Some(Action::Archive),
+        _ => None,
+    }
 }
 
 #[derive(Deserialize)]

@@ -28,9 +28,9 @@ use crate::{
 use axum::{
     Router,
     extract::State,
-    http::Method,
+    http::{Method, Uri},
     middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
 use document::error_page;
@@ -42,7 +42,7 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/admin", get(drops::list))
         .route("/admin/drops", post(drop_form::create))
         .route("/admin/drops/new", get(drop_form::new))
-        .route("/admin/drops/preview", post(drop_form::preview))
+        .route("/admin/drops/preview", get(async || Redirect::to("/admin/drops/new")).post(drop_form::preview))
         .route("/admin/drops/{id}", get(drop::page))
         .route("/admin/drops/{id}/edit", get(drop_form::edit).post(drop_form::save))
         .route("/admin/drops/{id}/proof", get(proof::page))
@@ -50,11 +50,12 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/admin/drops/{id}/purchases.csv", get(exports::purchases))
         .route("/admin/drops/{id}/reservations.csv", get(exports::reservations))
         .route("/admin/drops/{id}/stock", post(drop::move_pairs))
-        .route("/admin/drops/{id}/{action}", post(drop::act))
+        .route("/admin/drops/{id}/{action}", get(drop::to_the_buttons).post(drop::act))
         .route("/admin/sign-out", post(sign_in::sign_out))
         .merge(purchases::routes())
         .merge(log::routes())
         .route("/admin/{*path}", any(no_such_path))
+        .method_not_allowed_fallback(lead_to_page)
         .layer(from_fn_with_state(state.clone(), guard::require_session));
     open.merge(closed).layer(from_fn_with_state(state.clone(), guard::require_own_page))
 }
@@ -62,4 +63,12 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
 async fn no_such_path(State(state): State<AppState>, method: Method) -> Response {
     let error = DropError::NotFound(Missing::Path);
     if guard::asks_for_a_page(&method) { error_page(&state, &error) } else { error.into_response() }
+}
+
+/// An address that only takes forms leads to the page that has them, the one above it.
+async fn lead_to_page(method: Method, uri: Uri) -> Response {
+    match uri.path().rsplit_once('/') {
+        Some((page, _)) if guard::asks_for_a_page(&method) => Redirect::to(page).into_response(),
+        _ => DropError::MethodNotAllowed.into_response(),
+    }
 }
