@@ -123,6 +123,11 @@ pub const USERNAME_MAX_LENGTH: usize = 32;
 /// The label of the only size of a drop that was created without sizes.
 pub const ONE_SIZE: &str = "One size";
 
+/// The id in an address, in its one spelling: digits without a sign, the first of which is not zero.
+pub fn read_id(digits: &str) -> Option<i64> {
+    digits.parse().ok().filter(|_| !digits.starts_with(['+', '-', '0']))
+}
+
 /// Inserts in order of purchase, newest first. Each purchase is listed once, and only the newest `limit` are kept.
 pub fn add_purchaser(list: &mut Vec<Purchaser>, purchaser: Purchaser, limit: usize) {
     let at = list.partition_point(|known| known.purchase_id > purchaser.purchase_id);
@@ -298,6 +303,34 @@ pub struct Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        for id in [1, 9, 10, 1_000, i64::MAX] {
+            assert_eq!(read_id(&id.to_string()), Some(id));
+        }
+        for nothing in [
+            "",
+            "0",
+            "00",
+            "01",
+            "007",
+            "+5",
+            "-1",
+            "-0",
+            " 5",
+            "5 ",
+            "1.0",
+            "1e3",
+            "0x1",
+            "1_0",
+            "x",
+            "\u{661}",
+            "9223372036854775808",
+        ] {
+            assert_eq!(read_id(nothing), None, "{nothing:?}");
+        }
+    }
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range")

@@ -7,6 +7,7 @@
 use crate::{
     client::listen::listen,
     client::schedule::next_frame,
+    domain::read_id,
     text,
     ui::engagement::{closest, focus},
 };
@@ -51,7 +52,7 @@ impl Page {
             "/purchases" => Self::Purchases,
             "/drops/past" => Self::PastDrops,
             _ => {
-                let id = |prefix| path.strip_prefix(prefix)?.parse().ok();
+                let id = |prefix| path.strip_prefix(prefix).and_then(read_id);
                 id("/drops/").map(Self::Drop).or_else(|| id("/purchases/").map(Self::Order)).unwrap_or(Self::NotFound)
             }
         }
@@ -147,7 +148,17 @@ mod tests {
         {
             assert_eq!(Page::at(&page.to_string()), page);
         }
-        for unknown in ["", "/drops/", "/drops/x", "/drops/1/2", "/purchases/", "/nowhere"] {
+        for unknown in [
+            "",
+            "/drops/",
+            "/drops/x",
+            "/drops/1/2",
+            "/drops/+1",
+            "/drops/01",
+            "/purchases/",
+            "/purchases/-1",
+            "/nowhere",
+        ] {
             assert_eq!(Page::at(unknown), Page::NotFound, "{unknown}");
         }
     }

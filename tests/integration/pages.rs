@@ -1,6 +1,6 @@
 //! The rendered pages and the headers of every answer.
 
-use crate::support::{Api, Node, Person, SESSION_KEY, ServerProcess, id_of, new_drop, send};
+use crate::support::{Api, Desk, Node, Person, SESSION_KEY, ServerProcess, id_of, new_drop, send};
 use reqwest::{Method, header};
 use serde_json::json;
 use sqlx::PgPool;
@@ -143,6 +143,46 @@ async fn order_is_shown_to_its_buyer_alone(db: PgPool) {
     }
     let signed_out = node.get("/purchases/1").await.expect_status(200).text;
     assert!(signed_out.contains("Sign in to see what you bought.") && !signed_out.contains("Order 000001"));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn number_in_an_address_has_one_spelling(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    assert_eq!(drop_id, 1);
+    let alice = node.sign_in("alice").await;
+    node.reserve(&alice, drop_id).await.expect_status(201);
+    assert_eq!(node.purchase(&alice, drop_id).await.expect_status(200).purchase_id(), 1);
+    let desk = Desk::sign_in(&node).await;
+    let cookies = format!("sneakdrop={}; {}", alice.token, desk.cookie);
+    let status = async |path: &str| send(node.request(Method::GET, path).header(header::COOKIE, &cookies)).await.status;
+    for (before, after) in [
+        ("/drops/", ""),
+        ("/drops/", ".ics"),
+        ("/purchases/", ""),
+        ("/admin/drops/", ""),
+        ("/admin/drops/", "/edit"),
+        ("/admin/drops/", "/log"),
+        ("/admin/drops/", "/proof"),
+        ("/admin/drops/", "/proof.json"),
+        ("/admin/drops/", "/purchases"),
+        ("/admin/drops/", "/purchases.csv"),
+    ] {
+        assert_eq!(status(&format!("{before}1{after}")).await, 200, "{before}1{after}");
+        for id in ["+1", "%2B1", "01", "001", "-1", "%201", "1%20", "%091", "0", "1.0", "0x1", "%D9%A1", "1%00"] {
+            let path = format!("{before}{id}{after}");
+            assert_eq!(status(&path).await, 404, "{path}");
+        }
+    }
+    for path in ["/purchases?before=%2B5", "/admin/log?before=%2B5", "/admin/log?before=05", "/admin?before=-5"] {
+        assert_eq!(status(path).await, 404, "{path}");
+    }
+    for id in ["+1", "01", "-1", "0"] {
+        let path = format!("/admin/drops/1/purchases/{id}/cancel");
+        let refused = desk.post(&path, &[("reason", "Paid twice")]).await.expect_status(409);
+        assert!(refused.text.contains("The drop has no such purchase."), "{}", refused.text);
+    }
     node.stop_and_assert_invariants().await;
 }
 

@@ -67,24 +67,55 @@ async fn content_type_parameters_and_empty_bodies_are_accepted(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn ids_must_be_positive_integers_in_path_and_body(db: PgPool) {
+async fn ids_are_positive_integers_in_path_and_body(db: PgPool) {
     let node = Node::start(&db).await;
     let drop_id = node.create_open_drop(5).await;
     let alice = node.sign_in("alice").await;
 
-    let in_path = ["-1", "0", "1.5", "abc", "1e3", "9223372036854775808", "%20", "%FF", "1%2F2", "1%00"];
-    let calls = [(Method::POST, "reserve"), (Method::POST, "purchase"), (Method::DELETE, "reservation")];
-    for (method, action) in &calls {
-        let send_id = async |id: &str| {
-            let path = format!("/api/drops/{id}/{action}");
-            send(node.request(method.clone(), &path).bearer_auth(&alice.token)).await
-        };
-        for id in in_path {
-            assert_eq!(send_id(id).await.expect_error(400, "invalid_field").json["field"], "dropId", "{id}");
+    let unknown = [&*i64::MAX.to_string(), &(drop_id + 1).to_string()].map(str::to_owned);
+    let in_path = [
+        "-1",
+        "0",
+        "00",
+        "+1",
+        "%2B1",
+        "01",
+        "001",
+        "%201",
+        "1%20",
+        "%091",
+        "1.5",
+        "1.0",
+        "abc",
+        "1e3",
+        "0x1",
+        "1_0",
+        "9223372036854775808",
+        "%20",
+        "%FF",
+        "1%2F2",
+        "1%00",
+        "%D9%A1",
+    ];
+    let in_path: Vec<_> = in_path.into_iter().map(str::to_owned).chain(unknown).collect();
+    for (method, action, token) in [
+        (Method::POST, "/reserve", &*alice.token),
+        (Method::POST, "/purchase", &alice.token),
+        (Method::DELETE, "/reservation", &alice.token),
+        (Method::GET, "", ADMIN_TOKEN),
+        (Method::POST, "/pause", ADMIN_TOKEN),
+        (Method::GET, "/proof", ADMIN_TOKEN),
+        (Method::GET, "/purchases.csv", ADMIN_TOKEN),
+    ] {
+        for id in &in_path {
+            let path = format!("/api/drops/{id}{action}");
+            let answer = send(node.request(method.clone(), &path).bearer_auth(token)).await;
+            assert_eq!((answer.status, answer.code()), (404, "not_found"), "{method} {path}: {}", answer.text);
         }
-        for unknown in [i64::MAX, drop_id + 1] {
-            send_id(&unknown.to_string()).await.expect_error(404, "not_found");
-        }
+    }
+    for (drop, purchase) in [("1", "+1"), ("1", "01"), ("1", "-1"), ("1", "%201"), ("+1", "1"), ("01", "1")] {
+        let path = format!("/api/drops/{drop}/purchases/{purchase}/cancel");
+        node.post(&path, ADMIN_TOKEN, json!({ "reason": "Paid twice" })).await.expect_error(404, "not_found");
     }
 
     let in_body = [

@@ -1,7 +1,12 @@
 //! `/drops/{id}.ics`: the start of a drop for people's calendars (RFC 5545).
 
 use super::pages::page;
-use crate::{domain::SneakerDrop, server::state::AppState, text, ui::router::Page};
+use crate::{
+    domain::{SneakerDrop, read_id},
+    server::state::AppState,
+    text,
+    ui::router::Page,
+};
 use axum::{
     extract::{Request, State},
     http::header,
@@ -12,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// The page of a drop, or its calendar file if the address ends with `.ics`.
 pub(crate) async fn drop_or_calendar(State(state): State<AppState>, request: Request) -> Response {
     let path = request.uri().path();
-    let id = path.strip_prefix("/drops/").and_then(|path| path.strip_suffix(".ics")).and_then(|id| id.parse().ok());
+    let id = path.strip_prefix("/drops/").and_then(|path| path.strip_suffix(".ics")).and_then(read_id);
     let Some(drop) = id.and_then(|id| state.catalog.get(id)) else {
         return page(State(state), request).await;
     };

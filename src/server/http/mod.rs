@@ -12,6 +12,7 @@ mod document;
 mod exports;
 pub(crate) mod health;
 pub(crate) mod pages;
+mod path;
 mod query;
 mod request_body;
 pub(crate) mod security;

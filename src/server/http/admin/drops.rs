@@ -6,7 +6,7 @@ use super::{
     zone::Zone,
 };
 use crate::{
-    domain::error::DropError,
+    domain::{error::DropError, read_id},
     server::{
         catalog::DropStatus,
         database::{
@@ -26,7 +26,7 @@ use leptos::{either::Either, prelude::*};
 pub(super) async fn list(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
     let show = query(&uri).remove("show").filter(|show| SHOWS.iter().any(|(name, _)| name == show)).unwrap_or_default();
     let now = state.clock.now();
-    let before = match before(&uri, |id| id.parse().ok()) {
+    let before = match before(&uri, read_id) {
         Ok(before) => before,
         Err(error) => return error_page(&state, &error),
     };

@@ -8,7 +8,10 @@ use super::{
     zone::Zone,
 };
 use crate::{
-    domain::error::{DropError, Missing},
+    domain::{
+        error::{DropError, Missing},
+        read_id,
+    },
     server::{
         database::{
             Pool,
@@ -32,7 +35,7 @@ pub(super) fn routes() -> Router<AppState> {
 async fn log(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
     let drop_id = query(&uri).remove("drop").filter(|drop_id| !drop_id.is_empty());
     let read = async {
-        let drop_id = drop_id.map(|id| id.parse().map_err(|_| DropError::NotFound(Missing::Drop))).transpose()?;
+        let drop_id = drop_id.map(|id| read_id(&id).ok_or(DropError::NotFound(Missing::Drop))).transpose()?;
         let page = Page::read(&state.pool, drop_id, &uri).await?;
         let is_unknown = drop_id.is_some_and(|id| page.name_of(id).is_none()) && page.log.changes.is_empty();
         if is_unknown { Err(DropError::NotFound(Missing::Drop)) } else { Ok(page) }
@@ -75,7 +78,7 @@ struct NamedDrop {
 
 impl Page {
     async fn read(pool: &Pool, drop_id: Option<i64>, uri: &Uri) -> Result<Self, DropError> {
-        let before = before(uri, |id| id.parse().ok())?;
+        let before = before(uri, read_id)?;
         let log = inventory::changes(pool, Wanted { drop_id, before, ..Wanted::default() }).await?;
         let ids: Vec<_> = log.changes.iter().map(|change| change.drop_id).chain(drop_id).collect();
         let drops = sqlx::query_as!(

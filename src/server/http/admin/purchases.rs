@@ -11,6 +11,7 @@ use crate::{
     domain::{
         edit::EditError,
         error::{DropError, Missing},
+        read_id,
     },
     server::{
         auth::{admin::AdminSession, username},
@@ -76,7 +77,7 @@ async fn cancel(
     Form(CancelForm { reason, wanted }): Form<CancelForm>,
 ) -> Response {
     // No purchase has the number 0.
-    let purchase_id = purchase_id.parse().unwrap_or(0);
+    let purchase_id = read_id(&purchase_id).unwrap_or(0);
     let action = match Label::try_from(reason.clone()) {
         Ok(reason) => Action::Cancel { purchase_id, reason },
         Err(expected) => {

@@ -1,14 +1,17 @@
-//! JSON bodies, read as the struct of their request, and the drop in a path.
+//! JSON bodies, read as the struct of their request, and the ids in a path.
 //!
 //! Each spelling of a value is a field of its own, so that an error names the field as the caller spelled it. `null` is an
 //! absent field, and unknown fields are ignored.
 
 use crate::{
-    domain::error::DropError,
-    server::{http::request_body::read_body, state::AppState, whole_number::Id},
+    domain::error::{DropError, Missing},
+    server::{
+        http::{path::id_in_path, request_body::read_body},
+        state::AppState,
+    },
 };
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, Uri, header, request::Parts},
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -122,10 +125,18 @@ pub(super) struct DropId(pub(super) i64);
 impl FromRequestParts<AppState> for DropId {
     type Rejection = DropError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, DropError> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let number = path.ok().and_then(|Path(id)| id.parse::<i64>().ok().filter(|_| !id.starts_with('+')));
-        let id = Id::try_from(number.unwrap_or(0));
-        id.map(|id| Self(id.get())).map_err(|expected| DropError::invalid("dropId", expected))
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, DropError> {
+        id_in_path(parts, "drop_id").await.map(Self).ok_or(DropError::NotFound(Missing::Drop))
+    }
+}
+
+/// The `{purchaseId}` of a path.
+pub(super) struct PurchaseId(pub(super) i64);
+
+impl FromRequestParts<AppState> for PurchaseId {
+    type Rejection = DropError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, DropError> {
+        id_in_path(parts, "purchase_id").await.map(Self).ok_or(DropError::NotFound(Missing::Path))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     acting_user::Admin,
-    body::{Body, DropId, one_of, read_query, required},
+    body::{Body, DropId, PurchaseId, one_of, read_query, required},
 };
 use crate::{
     domain::{
@@ -24,7 +24,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -324,15 +324,10 @@ struct CancelRequest {
 
 async fn cancel_purchase(
     State(state): State<AppState>,
-    Path((drop_id, purchase_id)): Path<(String, String)>,
+    DropId(drop_id): DropId,
+    PurchaseId(purchase_id): PurchaseId,
     _: Admin,
     Body(request): Body<CancelRequest>,
 ) -> Result<Json<ManagedDropResponse>, EditError> {
-    let id = |field, text: String| {
-        let number = text.parse::<i64>().unwrap_or(0);
-        Id::try_from(number).map_err(|expected| DropError::invalid(field, expected))
-    };
-    let (drop_id, purchase_id) = (id("dropId", drop_id)?, id("purchaseId", purchase_id)?);
-    let cancel = Action::Cancel { purchase_id: purchase_id.get(), reason: request.reason };
-    edit(&state, drop_id.get(), None, cancel).await
+    edit(&state, drop_id, None, Action::Cancel { purchase_id, reason: request.reason }).await
 }

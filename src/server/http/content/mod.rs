@@ -13,6 +13,7 @@ use crate::{
     domain::{
         Snapshot,
         error::{DropError, Missing},
+        read_id,
     },
     server::{
         auth::{accounts, caller::Caller},
@@ -43,7 +44,7 @@ pub(super) async fn content(
             past_drops::content(Catalog::past_drops(&state.pool, before).await?).to_html()
         }
         (Page::Purchases, Some(_)) => {
-            let before = before(uri, |id| id.parse().ok())?;
+            let before = before(uri, read_id)?;
             let orders = accounts::orders(&state.pool, caller.require_identity()?, before).await?;
             orders::content(orders, snapshot).to_html()
         }
