@@ -25,6 +25,8 @@ pub enum Refusal {
     HasNotStarted,
     /// The end of a drop that has ended cannot be changed.
     HasEnded,
+    /// What is published ends in the future.
+    EndHasPassed,
     /// Only what is over and has no held pairs can be archived.
     IsNotOver,
     /// It must be published first.
@@ -47,7 +49,7 @@ impl Refusal {
         match self {
             Self::HasStarted => "has_started",
             Self::HasNotStarted => "not_started",
-            Self::HasEnded => "ended",
+            Self::HasEnded | Self::EndHasPassed => "ended",
             Self::IsNotOver => "not_over",
             Self::IsNotPublished => "not_published",
             Self::IsNoDraft => "not_a_draft",

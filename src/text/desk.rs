@@ -416,6 +416,7 @@ impl fmt::Display for Refusal {
             Self::HasStarted => "The drop has started, so its start stays as it is.",
             Self::HasNotStarted => "The drop has not started. Unpublish or archive it instead.",
             Self::HasEnded => "The drop has ended, so its end stays as it is.",
+            Self::EndHasPassed => "The end of the drop has passed. Choose a later one, then publish.",
             Self::IsNotOver => "The drop is not over, or a pair is held. End it first, and wait until nothing is held.",
             Self::IsNotPublished => "The drop is not published.",
             Self::IsNoDraft => "The drop is published. Add pairs or a size, or take back what is available.",

@@ -202,6 +202,36 @@ async fn null_is_an_absent_field_and_two_values_of_one_are_refused(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn null_is_an_absent_field_of_what_the_admin_sends(db: PgPool) {
+    let node = Node::start(&db).await;
+    let absent = json!({
+        "description": null, "draft": null, "price": null, "price_cents": null, "imageUrl": null, "image_url": null,
+        "limitPerUser": null, "limit_per_user": null, "startsAt": null, "starts_at": null, "startTime": null,
+        "start_time": null, "endsAt": null, "ends_at": null, "endTime": null, "end_time": null, "total_stock": null,
+        "sizes": null,
+    });
+    let created = node.create_drop(new_drop(&absent)).await;
+    assert_eq!((&created["description"], &created["ends_at"]), (&json!(null), &json!(null)));
+    node.post("/api/drops/create", ADMIN_TOKEN, new_drop(&absent)).await.expect_status(200);
+    let created = id_of(&created);
+    for (action, body) in [
+        ("stock", json!({ "size": "One size", "add": 1, "takeBack": null, "newSize": null, "editVersion": null })),
+        ("pause", json!({ "editVersion": null })),
+    ] {
+        node.post(&format!("/api/drops/{created}/{action}"), ADMIN_TOKEN, body).await.expect_status(200);
+    }
+    let path = format!("/api/drops/{created}");
+    let seen = send(node.request(Method::GET, &path).bearer_auth(ADMIN_TOKEN)).await.expect_status(200).json;
+    let body = json!({
+        "editVersion": seen["drop"]["editVersion"], "name": null, "description": null, "price": null,
+        "priceCents": null, "startsAt": null, "sizes": null,
+    });
+    let changed = send(node.request(Method::PATCH, &path).bearer_auth(ADMIN_TOKEN).json(&body)).await;
+    assert_eq!(changed.expect_status(200).json["drop"]["name"], seen["drop"]["name"]);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
 async fn unknown_paths_and_methods_are_refused_in_json(db: PgPool) {
     let node = Node::start(&db).await;
     for (method, path) in [

@@ -187,7 +187,10 @@ async fn pairs_come_and_go_but_never_held_or_sold_ones(db: PgPool) {
     for (body, field) in [
         (json!({ "size": "S" }), "add"),
         (json!({ "size": "S", "add": 0 }), "add"),
-        (json!({ "size": "S", "add": 1_000_000 }), "pairs"),
+        (json!({ "size": "S", "add": 1_000_000 }), "add"),
+        (json!({ "size": "XL", "add": 999_999, "newSize": true }), "add"),
+        (json!({ "size": "S", "takeBack": 1, "newSize": true }), "takeBack"),
+        (json!({ "size": "S", "take_back": 1 }), "take_back"),
         (json!({ "size": "S", "add": 1, "takeBack": 1 }), "takeBack"),
         (json!({ "add": 1 }), "size"),
         (json!({ "size": "S", "add": 1, "colour": "red" }), "colour"),
@@ -273,6 +276,77 @@ async fn second_of_two_editors_sees_that_the_drop_was_edited(db: PgPool) {
     assert_eq!(managed(&node, drop_id).await["name"], "First");
     let missing = steer(&node, Method::PATCH, &path, json!({ "name": "Third" })).await;
     assert_eq!(missing.expect_error(400, "invalid_field").json["field"], "editVersion");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn every_action_reads_its_body_like_every_call_of_the_admin(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    let seen = managed(&node, drop_id).await["editVersion"].clone();
+    change(&node, drop_id, json!({ "name": "Edited" })).await.expect_status(200);
+    let before = managed(&node, drop_id).await;
+    for action in ["publish", "unpublish", "pause", "resume", "end", "archive"] {
+        let path = format!("/api/drops/{drop_id}/{action}");
+        let send_text = async |content_type: &str, body: &'static str| {
+            let request = node.request(Method::POST, &path).bearer_auth(ADMIN_TOKEN);
+            send(request.header("content-type", content_type).body(body)).await
+        };
+        for malformed in ["{", "nonsense", "[]", "null", "\"text\"", "{\"editVersion\":}", "{}{}"] {
+            send_text("application/json", malformed).await.expect_error(400, "malformed_body");
+        }
+        send_text("text/plain", "{}").await.expect_error(415, "wrong_content_type");
+        for (body, field) in [
+            (json!({ "colour": "red" }), "colour"),
+            (json!({ "edit_version": 1 }), "edit_version"),
+            (json!({ "editVersion": seen, "expected": 1 }), "expected"),
+            (json!({ "editVersion": "first" }), "editVersion"),
+            (json!({ "editVersion": 0 }), "editVersion"),
+            (json!({ "editVersion": [] }), "editVersion"),
+        ] {
+            let refused = steer(&node, Method::POST, &path, body).await.expect_error(400, "invalid_field");
+            assert_eq!(refused.json["field"], field, "{action}");
+        }
+        let refused = steer(&node, Method::POST, &path, json!({ "editVersion": seen })).await;
+        assert_eq!(refused.expect_error(409, "edited_meanwhile").json["editVersion"], before["editVersion"]);
+    }
+    assert_eq!(managed(&node, drop_id).await, before);
+    let act_with = async |action: &str, body: Value| {
+        let path = format!("/api/drops/{drop_id}/{action}");
+        steer(&node, Method::POST, &path, body).await.expect_status(200).json["drop"].take()
+    };
+    assert_eq!(act_with("pause", json!({ "editVersion": before["editVersion"] })).await["paused"], true);
+    assert_eq!(act_with("resume", json!({ "editVersion": null })).await["paused"], false);
+    let empty = node.request(Method::POST, &format!("/api/drops/{drop_id}/pause")).bearer_auth(ADMIN_TOKEN);
+    assert_eq!(send(empty).await.expect_status(200).json["drop"]["paused"], true);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn refusal_names_what_the_request_has(db: PgPool) {
+    let node = Node::start(&db).await;
+    let window = json!({ "startsAt": "2100-01-01T00:00:00Z", "endsAt": "2101-01-01T00:00:00Z" });
+    let upcoming = id_of(&node.create_drop(new_drop(&window)).await);
+    for (fields, field) in [
+        (json!({ "startsAt": "2101-01-01T00:00:00Z" }), "startsAt"),
+        (json!({ "startsAt": "2102-01-01T00:00:00Z" }), "startsAt"),
+        (json!({ "endsAt": "2099-01-01T00:00:00Z" }), "endsAt"),
+        (json!({ "startsAt": "2103-01-01T00:00:00Z", "endsAt": "2102-01-01T00:00:00Z" }), "endsAt"),
+    ] {
+        let refused = change(&node, upcoming, fields.clone()).await.expect_error(400, "invalid_field");
+        assert_eq!(refused.json["field"], field, "{fields}");
+    }
+    // A request to publish has no end.
+    let over = json!({ "draft": true, "startsAt": "2001-01-01T00:00:00Z", "endsAt": "2002-01-01T00:00:00Z" });
+    let over = id_of(&node.create_drop(new_drop(&over)).await);
+    act(&node, over, "publish").await.expect_error(409, "ended");
+    for (second_spelling, field) in [("end_time", "end_time"), ("endTime", "endTime"), ("ends_at", "ends_at")] {
+        let body = new_drop(&json!({ second_spelling: "2001-01-01T00:00:00Z" }));
+        for path in ["/api/drops", "/api/drops/create"] {
+            let refused = node.post(path, ADMIN_TOKEN, body.clone()).await.expect_error(400, "invalid_field");
+            assert_eq!(refused.json["field"], field, "{path}");
+        }
+    }
     node.stop_and_assert_invariants().await;
 }
 

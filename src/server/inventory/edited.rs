@@ -78,7 +78,7 @@ impl Edited {
             }
             Action::Publish => {
                 if self.status == DropStatus::Draft && has_ended {
-                    return Err(DropError::invalid("endsAt", "must be in the future").into());
+                    return Err(Refusal::EndHasPassed.into());
                 }
                 self.status = DropStatus::Published;
                 Ok("published")
@@ -145,7 +145,10 @@ impl Edited {
             }
         }
         if ends_at.is_some_and(|ends_at| ends_at <= starts_at) {
-            return Err(DropError::invalid("endsAt", "must be after the start").into());
+            let end_is_new = fields.ends_at.is_some();
+            let (field, expected) =
+                if end_is_new { ("endsAt", "must be after the start") } else { ("startsAt", "must be before the end") };
+            return Err(DropError::invalid(field, expected).into());
         }
         (self.starts_at, self.ends_at) = (starts_at, ends_at);
         if let Some(sizes) = fields.sizes {

@@ -35,8 +35,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
     let action = |action: fn() -> Action| {
-        post(move |State(state): State<AppState>, DropId(id): DropId, _: Admin| async move {
-            edit(&state, id, None, action()).await
+        post(async move |State(state): State<AppState>, id: DropId, _: Admin, request: Body<ActionRequest>| {
+            edit(&state, id.0, request.0.edit_version, action()).await
         })
     };
     Router::new()
@@ -76,11 +76,9 @@ pub(super) fn list(state: &AppState, headers: &HeaderMap, dialect: Dialect) -> R
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateDropRequest {
     name: DropName,
-    #[serde(default)]
-    description: Description,
+    description: Option<Description>,
     /// A draft is shown to nobody until it is published.
-    #[serde(default)]
-    draft: bool,
+    draft: Option<bool>,
     price_cents: Option<PriceCents>,
     #[serde(rename = "price_cents")]
     price_cents_snake: Option<PriceCents>,
@@ -137,8 +135,8 @@ impl CreateDropRequest {
         Ok(NewDrop {
             idempotency_key,
             name: self.name,
-            description: self.description,
-            is_draft: self.draft,
+            description: self.description.unwrap_or_default(),
+            is_draft: self.draft.unwrap_or_default(),
             price: required(price)?,
             image_url: image_url.1,
             limit_per_user: limit.1,
@@ -236,6 +234,14 @@ async fn edit(
     Ok(Json(ManagedDropResponse { drop }))
 }
 
+/// What is done is in the path.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ActionRequest {
+    /// That of the drop which the caller saw.
+    edit_version: Option<Id>,
+}
+
 /// A field that is not there stays as it is; `null` clears one that may be absent.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -292,8 +298,7 @@ struct MovePairsRequest {
     add: Option<Pairs>,
     take_back: Option<Pairs>,
     /// Whether the drop does not have the size yet.
-    #[serde(default)]
-    new_size: bool,
+    new_size: Option<bool>,
 }
 
 async fn move_pairs(
@@ -303,16 +308,22 @@ async fn move_pairs(
     Body(request): Body<MovePairsRequest>,
 ) -> Result<Json<ManagedDropResponse>, EditError> {
     let is_taken = request.take_back.is_some();
-    let (_, pairs) = one_of([("add", request.add), ("takeBack", request.take_back)])?;
-    let pairs = required(("add", pairs))?;
-    let kind = match (is_taken, request.new_size) {
+    let (field, pairs) = one_of([("add", request.add), ("takeBack", request.take_back)])?;
+    let pairs = required((field, pairs))?;
+    let kind = match (is_taken, request.new_size.unwrap_or_default()) {
         (true, true) => return Err(DropError::invalid("takeBack", "is not for a new size").into()),
         (true, false) => Move::TakeBack,
         (false, true) => Move::AddSize,
         (false, false) => Move::Add,
     };
     let moved = PairsMoved { size: request.size, pairs, kind };
-    edit(&state, drop_id, request.edit_version, Action::Stock(moved)).await
+    edit(&state, drop_id, request.edit_version, Action::Stock(moved)).await.map_err(|error| match error {
+        // The caller has them in one of two fields.
+        EditError::Drop(DropError::Invalid { field: pairs, expected }) if pairs == "pairs" => {
+            DropError::invalid(field, expected).into()
+        }
+        error => error,
+    })
 }
 
 #[derive(Deserialize)]
