@@ -251,7 +251,7 @@ test("a refusal names the time in the visitor's zone", async ({ shop, newVisitor
   consoleErrors.length = 0; // the browser reports the refusal
 });
 
-test("the start of a drop can be put into a calendar", async ({ page, shop }) => {
+test("the opening of a drop can be put into a calendar", async ({ page, shop }) => {
   const name = "Ridge, Trail; the \\ long\u{1F45F} one of many words that a line of seventy-five bytes cannot hold";
   const drop = await shop.createDrop({ name, priceCents: 12_345, startsAt: "2031-01-05T23:30:00Z", endsAt: "2031-01-06T01:00:00Z" });
   await open(page);
@@ -264,7 +264,7 @@ test("the start of a drop can be put into a calendar", async ({ page, shop }) =>
   const event = new ICAL.Event(calendar.getFirstSubcomponent("vevent")!);
   expect(event.summary).toBe(name);
   expect(event.startDate.toJSDate().toISOString()).toBe("2031-01-05T23:30:00.000Z");
-  expect(event.endDate.toJSDate().toISOString()).toBe("2031-01-06T01:00:00.000Z");
+  expect(event.endDate.toJSDate().toISOString()).toBe("2031-01-05T23:45:00.000Z");
   expect(event.description).toBe(`$123.45. ${shop.url}/drops/${drop}`);
   expect((await page.request.get("/drops/999.ics")).status()).toBe(404);
 });

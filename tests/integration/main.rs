@@ -8,6 +8,7 @@ mod admin_purchases;
 mod admin_sessions;
 mod batching;
 mod board;
+mod calendar;
 mod configuration;
 mod constraints;
 mod crashes;

@@ -1,9 +1,16 @@
-//! `/drops/{id}.ics`: the start of a drop for people's calendars (RFC 5545).
+//! `/drops/{id}.ics`: the opening of a drop for people's calendars (RFC 5545).
 
 use super::pages::page;
 use crate::{
-    domain::{SneakerDrop, read_id},
-    server::state::AppState,
+    domain::{error::DropError, read_id},
+    server::{
+        database::{
+            Pool,
+            error::{fault, with_timeout},
+            guard::PoolGuard,
+        },
+        state::AppState,
+    },
     text,
     ui::router::Page,
 };
@@ -12,51 +19,119 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use uuid::Uuid;
 
 /// The page of a drop, or its calendar file if the address ends with `.ics`.
 pub(crate) async fn drop_or_calendar(State(state): State<AppState>, request: Request) -> Response {
     let path = request.uri().path();
     let id = path.strip_prefix("/drops/").and_then(|path| path.strip_suffix(".ics")).and_then(read_id);
-    let Some(drop) = id.and_then(|id| state.catalog.get(id)) else {
-        return page(State(state), request).await;
-    };
-    let calendar = calendar(&drop, &state.config.origins.of_this_site(request.headers()), state.clock.now());
-    let headers = [
-        (header::CONTENT_TYPE, "text/calendar; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"drop-{}.ics\"", drop.id)),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-    ];
-    (headers, calendar).into_response()
+    let Some(drop_id) = id else { return page(State(state), request).await };
+    match Opening::read(&state.pool, drop_id).await {
+        Ok(Some(opening)) => {
+            let origin = state.config.origins.of_this_site(request.headers());
+            let headers = [
+                (header::CONTENT_TYPE, "text/calendar; charset=utf-8".to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"drop-{drop_id}.ics\"")),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+            ];
+            (headers, opening.calendar(&origin, state.clock.now())).into_response()
+        }
+        Ok(None) => page(State(state), request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
-/// One event with an alarm five minutes before it, in UTC. A drop without an end takes an hour.
-fn calendar(drop: &SneakerDrop, origin: &str, now: DateTime<Utc>) -> String {
-    let page = format!("{origin}{}", Page::Drop(drop.id));
-    let ends_at = drop.ends_at.map_or(*drop.starts_at + TimeDelta::hours(1), |ends_at| *ends_at);
-    let lines = [
-        "BEGIN:VCALENDAR".to_owned(),
-        "VERSION:2.0".to_owned(),
-        format!("PRODID:-//{0}//{0}//EN", text::BRAND),
-        "BEGIN:VEVENT".to_owned(),
-        format!("UID:drop-{}@{}", drop.id, origin.rsplit('/').next().unwrap_or_default()),
-        format!("DTSTAMP:{}", utc(now)),
-        // A later file about the same drop replaces an earlier one.
-        format!("SEQUENCE:{}", drop.version),
-        format!("DTSTART:{}", utc(*drop.starts_at)),
-        format!("DTEND:{}", utc(ends_at)),
-        format!("SUMMARY:{}", escaped(&drop.name)),
-        format!("DESCRIPTION:{}", escaped(&format!("{}. {page}", text::price(drop.price_cents)))),
-        format!("URL:{page}"),
-        "BEGIN:VALARM".to_owned(),
-        "ACTION:DISPLAY".to_owned(),
-        format!("DESCRIPTION:{}", escaped(&drop.name)),
-        "TRIGGER:-PT5M".to_owned(),
-        "END:VALARM".to_owned(),
-        "END:VEVENT".to_owned(),
-        "END:VCALENDAR".to_owned(),
-    ];
-    lines.iter().map(|line| folded(line) + "\r\n").collect()
+/// When a drop opens, for those who put it into their calendars.
+struct Opening {
+    drop_id: i64,
+    name: String,
+    /// `None` of a drop that was deleted.
+    price_cents: Option<i32>,
+    starts_at: DateTime<Utc>,
+    /// Rises with every change of what is here.
+    edit_version: i64,
+    /// The drop was shown, and is not shown any more.
+    is_called_off: bool,
+    /// Of this shop.
+    calendar_id: Uuid,
+}
+
+impl Opening {
+    /// `None` of a drop that never was shown. What is known of one that was deleted is in the log.
+    async fn read(pool: &Pool, drop_id: i64) -> Result<Option<Self>, DropError> {
+        let opening = sqlx::query_as!(
+            Self,
+            r#"select $1::bigint as "drop_id!", coalesce(d.name, l.name) as "name!", d.price_cents as "price_cents?",
+                      coalesce(d.starts_at, l.starts_at::timestamptz) as "starts_at!",
+                      coalesce(d.edit_version, l.edit_version + 1) as "edit_version!",
+                      d.status is distinct from 'published' as "is_called_off!", s.calendar_id
+               from shop s left join drops d on d.id = $1
+               cross join (
+                   select (array_agg(after ->> 'name' order by id desc) filter (where after ? 'name'))[1] as name,
+                          (array_agg(after ->> 'starts_at' order by id desc) filter (where after ? 'starts_at'))[1]
+                              as starts_at,
+                          max(edit_version) as edit_version,
+                          bool_or('published' in (before ->> 'status', after ->> 'status')) as was_published
+                   from drop_changes where drop_id = $1
+               ) l
+               where d.status = 'published' or l.was_published and coalesce(d.starts_at::text, l.starts_at) is not null"#,
+            drop_id
+        );
+        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let opening = with_timeout(opening.fetch_optional(&mut *connection)).await?;
+        connection.put_back();
+        Ok(opening)
+    }
+
+    /// One event, in UTC, during which people are free, with an alarm five minutes before it. Another file about the same drop
+    /// replaces an earlier one: it has the same `UID`, and a `SEQUENCE` that is higher if the drop was changed.
+    fn calendar(&self, origin: &str, now: DateTime<Utc>) -> String {
+        let page = format!("{origin}{}", Page::Drop(self.drop_id));
+        let name = escaped(&self.name);
+        let begins_at = self.starts_at.min(last_second() - LENGTH);
+        let description = match self.price_cents {
+            Some(cents) => format!("{}. {page}", text::price(cents)),
+            None => page.clone(),
+        };
+        let status = if self.is_called_off { "CANCELLED" } else { "CONFIRMED" };
+        let head = [
+            "BEGIN:VCALENDAR".to_owned(),
+            "VERSION:2.0".to_owned(),
+            format!("PRODID:-//{0}//{0}//EN", text::BRAND),
+            "BEGIN:VEVENT".to_owned(),
+            format!("UID:drop-{}@{}", self.drop_id, self.calendar_id),
+            format!("DTSTAMP:{}", utc(now)),
+            format!("SEQUENCE:{}", self.edit_version.min(i32::MAX.into())),
+            format!("STATUS:{status}"),
+            format!("DTSTART:{}", utc(begins_at)),
+            format!("DTEND:{}", utc(begins_at + LENGTH)),
+            "TRANSP:TRANSPARENT".to_owned(),
+            format!("SUMMARY:{name}"),
+            format!("DESCRIPTION:{}", escaped(&description)),
+            format!("URL:{page}"),
+        ];
+        let alarm = [
+            "BEGIN:VALARM".to_owned(),
+            "ACTION:DISPLAY".to_owned(),
+            format!("DESCRIPTION:{name}"),
+            "TRIGGER:-PT5M".to_owned(),
+            "END:VALARM".to_owned(),
+        ];
+        let alarm = alarm.into_iter().filter(|_| !self.is_called_off);
+        let end = ["END:VEVENT".to_owned(), "END:VCALENDAR".to_owned()];
+        head.into_iter().chain(alarm).chain(end).map(|line| folded(&line) + "\r\n").collect()
+    }
+}
+
+/// Of the entry. A sale may last for weeks, which nobody wants to see in a calendar.
+const LENGTH: TimeDelta = TimeDelta::minutes(15);
+
+/// Years have four digits.
+fn last_second() -> DateTime<Utc> {
+    NaiveDate::from_ymd_opt(9999, 12, 31)
+        .and_then(|day| day.and_hms_opt(23, 59, 59))
+        .map_or(DateTime::<Utc>::MAX_UTC, |time| time.and_utc())
 }
 
 /// `20261126T180000Z`.
@@ -105,5 +180,52 @@ mod tests {
         let line = folded(&format!("SUMMARY:{name}"));
         assert!(line.split("\r\n").all(|part| part.len() <= MAX_LINE_BYTES), "{line}");
         assert_eq!(line.replace("\r\n ", ""), format!("SUMMARY:{name}"));
+    }
+
+    fn opening(starts_at: &str) -> Opening {
+        Opening {
+            drop_id: 7,
+            name: "Night; Market, \"Low\"".into(),
+            price_cents: Some(19_900),
+            starts_at: starts_at.parse().expect("a time"),
+            edit_version: 3,
+            is_called_off: false,
+            calendar_id: Uuid::from_u128(1),
+        }
+    }
+
+    /// The lines of a calendar that begin with a name.
+    fn lines<'a>(calendar: &'a str, name: &str) -> Vec<&'a str> {
+        calendar.split("\r\n").filter_map(|line| line.strip_prefix(name)?.strip_prefix(':')).collect()
+    }
+
+    #[test]
+    fn an_entry_has_a_length_and_years_of_four_digits_and_takes_nobodys_time() {
+        for (starts_at, expected) in [
+            ("2026-11-26T18:00:00Z", ["20261126T180000Z", "20261126T181500Z"]),
+            ("2026-12-31T23:59:59.9Z", ["20261231T235959Z", "20270101T001459Z"]),
+            ("9999-12-31T23:44:59Z", ["99991231T234459Z", "99991231T235959Z"]),
+            ("9999-12-31T23:59:59.999999Z", ["99991231T234459Z", "99991231T235959Z"]),
+        ] {
+            let opening = opening(starts_at);
+            let calendar = opening.calendar("https://shop.test", opening.starts_at);
+            let times = ["DTSTART", "DTEND"].map(|name| lines(&calendar, name).concat());
+            assert_eq!(times, expected, "{starts_at}");
+            assert_eq!(lines(&calendar, "TRANSP"), ["TRANSPARENT"]);
+        }
+    }
+
+    #[test]
+    fn a_drop_is_the_same_entry_under_every_host_also_when_it_was_called_off() {
+        let on = opening("2026-11-26T18:00:00Z");
+        let off =
+            Opening { is_called_off: true, edit_version: 4, price_cents: None, ..opening("2026-11-26T18:00:00Z") };
+        let [here, there] = ["https://shop.test", "http://127.0.0.1:3000"].map(|at| on.calendar(at, on.starts_at));
+        let off = off.calendar("https://shop.test", on.starts_at);
+        assert_eq!(lines(&here, "UID"), lines(&there, "UID"));
+        assert_eq!(lines(&here, "UID"), lines(&off, "UID"));
+        assert_eq!([&here, &off].map(|calendar| lines(calendar, "STATUS")), [["CONFIRMED"], ["CANCELLED"]]);
+        assert_eq!([&here, &off].map(|calendar| lines(calendar, "SEQUENCE")), [["3"], ["4"]]);
+        assert!(here.contains("BEGIN:VALARM") && !off.contains("VALARM"), "nobody is called to what does not open");
     }
 }
