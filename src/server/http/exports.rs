@@ -12,6 +12,7 @@ use crate::{
         error::{fault, with_timeout},
         guard::PoolGuard,
     },
+    text::desk,
 };
 use axum::{
     body::Body,
@@ -200,7 +201,7 @@ async fn purchases(
     );
     let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
         [
-            row.id.to_string(),
+            desk::order_number(row.id),
             row.status,
             text(row.username),
             row.user_id.to_string(),
@@ -255,14 +256,16 @@ fn csv<const COLUMNS: usize>(rows: impl IntoIterator<Item = [impl AsRef<[u8]>; C
     writer.into_inner().expect("memory can be written")
 }
 
-/// Text that somebody chose. A spreadsheet would run what begins as a formula, and does not show the apostrophe.
+/// Text that somebody chose. A spreadsheet would run what begins as a formula, and does not show an apostrophe before it. In
+/// countries whose lists have semicolons a cell begins after each of them as well, and quotes do not keep it together.
 fn text(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        format!("'{text}")
-    } else {
-        text
-    }
+    let begins_formula = |cell: &str| cell.trim_start_matches(['"', ' ']).starts_with(FORMULA);
+    let cells = text.split_inclusive([';', '\t', '\r', '\n']);
+    cells.flat_map(|cell| [if begins_formula(cell) { "'" } else { "" }, cell]).collect()
 }
+
+/// What a formula begins with.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// `1250.00`
 fn dollars(cents: i32) -> String {
@@ -271,4 +274,29 @@ fn dollars(cents: i32) -> String {
 
 fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn no_cell_begins_as_a_formula_whatever_separates_the_cells() {
+        for (chosen, cell) in [
+            ("=1+1", "'=1+1"),
+            ("a;=1+1;b", "a;'=1+1;b"),
+            (";=cmd|'/c calc'!A0;", ";'=cmd|'/c calc'!A0;"),
+            ("a\t@SUM(1)", "a\t'@SUM(1)"),
+            ("\t=1", "'\t'=1"),
+            ("a;;+1", "a;;'+1"),
+            ("a; -1", "a;' -1"),
+            ("a;\"=1+1\"", "a;'\"=1+1\""),
+            ("a\n＝1", "a\n'＝1"),
+            ("it's a;b = c", "it's a;b = c"),
+            ("10-11", "10-11"),
+            ("", ""),
+        ] {
+            assert_eq!(text(chosen.into()), cell, "{chosen:?}");
+        }
+    }
 }

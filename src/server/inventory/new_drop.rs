@@ -49,7 +49,7 @@ pub(crate) type PriceCents = WholeNumber<0, 100_000_000>;
 pub(crate) type Pairs = WholeNumber<1, MAX_STOCK>;
 
 /// Text that is shown on one line: trimmed, not blank, not too long, and everything in it can be seen.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Label<const MAX_CHARS: usize>(String);
 
@@ -113,6 +113,33 @@ impl TryFrom<NumberOrText> for Dollars {
             NumberOrText::Text(text) => text.trim().to_owned(),
         };
         cents(&dollars).map(Self).ok_or("must be dollars from 0 to 1000000 with at most two decimals")
+    }
+}
+
+impl Dollars {
+    /// A price as people type it, whatever their country takes for a point: `149.50`, `149,50`, `1,299.00`, `1.299,00`. An error
+    /// is the requirement, as the rest of a sentence that begins with the field's name.
+    pub(crate) fn typed(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        let text = text.strip_prefix('$').unwrap_or(text).trim_start();
+        // What has no more than two digits after it separates cents, and everything else groups of three digits.
+        let point = text.rfind(['.', ',']).filter(|point| text.len() - point <= 3);
+        let (whole, fraction) = point.map_or((text, "0"), |point| (&text[..point], &text[point + 1..]));
+        let separator =
+            whole.chars().find(|character| matches!(character, '.' | ',' | '\'' | '’') || character.is_whitespace());
+        let groups: Vec<_> = separator.map_or(vec![whole], |separator| whole.split(separator).collect());
+        let are_groups = groups.len() == 1
+            || (1..=3).contains(&groups[0].len())
+                && groups[1..].iter().all(|group| group.len() == 3)
+                && point.is_none_or(|point| !text[point..].starts_with(|point| Some(point) == separator));
+        let price = cents(&format!("{}.{fraction}", groups.concat())).filter(|_| are_groups);
+        let is_ambiguous = point.is_none() && groups.len() == 2 && matches!(separator, Some('.' | ','));
+        match price.map(Self) {
+            Some(_) if is_ambiguous => {
+                Err("can be read in two ways: leave out what separates the thousands, as in 1299.00")
+            }
+            price => price.ok_or("must be dollars from 0 to 1000000 with at most two decimals"),
+        }
     }
 }
 
@@ -287,6 +314,56 @@ mod tests {
         for bad in [json!(1.999), json!(-1), json!(1_000_000.01), json!("1e3"), json!("."), json!(true), json!(1e30)] {
             assert!(from_value::<Dollars>(bad.clone()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn typed_prices_have_a_point_or_a_comma_and_never_two_meanings() {
+        for (typed, cents) in [
+            ("149,50", 14_950),
+            ("149.50", 14_950),
+            (" $149,5 ", 14_950),
+            ("149", 14_900),
+            ("0,99", 99),
+            ("1299.00", 129_900),
+            ("1299,00", 129_900),
+            ("1,299.00", 129_900),
+            ("1.299,00", 129_900),
+            ("1 299,00", 129_900),
+            ("1\u{a0}299", 129_900),
+            ("1\u{202f}299,5", 129_950),
+            ("1’299.00", 129_900),
+            ("999,999.99", 99_999_999),
+            ("1,000,000", 100_000_000),
+            ("1.000.000,00", 100_000_000),
+        ] {
+            assert_eq!(Dollars::typed(typed).map(|price| price.0.get()), Ok(cents), "{typed}");
+        }
+        for typed in ["1,299", "1.299", "12.345", "999,999"] {
+            assert!(Dollars::typed(typed).is_err_and(|expected| expected.contains("two ways")), "{typed}");
+        }
+        for typed in [
+            "",
+            ",",
+            "149,",
+            ",50",
+            "1.299.00",
+            "1,299,00",
+            "1.299,000.00",
+            "12 34",
+            "1,2,3",
+            "1,29,900.00",
+            "-1",
+            "1e3",
+            "a,bcd",
+            "1.000.001,00",
+            "1,234.567",
+            "149,50 €",
+            "１,50",
+        ] {
+            assert!(Dollars::typed(typed).is_err_and(|expected| expected.starts_with("must be")), "{typed}");
+        }
+        // Programs have one way to write a price.
+        assert!(from_value::<Dollars>(json!("149,50")).is_err());
     }
 
     #[test]

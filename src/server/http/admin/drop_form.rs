@@ -261,7 +261,7 @@ impl Typed {
         let ends_at = time("endsAt", &self.ends_at, known.and_then(|known| known.drop.ends_at));
         let name = problems.take("name", DropName::try_from(self.name.clone()));
         let description = problems.take("description", Description::try_from(self.description.clone()));
-        let price = problems.take("price", Dollars::try_from(NumberOrText::Text(self.price.clone())));
+        let price = problems.take("price", Dollars::typed(&self.price));
         let image_url = Some(self.image_url.trim()).filter(|url| !url.is_empty());
         let image_url = image_url.map(|url| problems.take("imageUrl", ImageUrl::try_from(url.to_owned())));
         let limit = Some(self.limit.trim()).filter(|limit| !limit.is_empty());
@@ -318,7 +318,7 @@ impl Typed {
         }
         let total_stock = sizes.iter().map(|size| i64::from(size.total_stock)).sum::<i64>().min(1_000_000) as i32;
         let time = |typed: &str| zone.read(typed).ok().map(Timestamp::from);
-        let price = Dollars::try_from(NumberOrText::Text(self.price.clone())).map_or(0, |price| price.0.get() as i32);
+        let price = Dollars::typed(&self.price).map_or(0, |price| price.0.get() as i32);
         SneakerDrop {
             id: self.drop_id.unwrap_or(1),
             name: DropName::try_from(self.name.clone()).map_or_else(|_| desk::NEW_DROP.into(), String::from),
