@@ -40,13 +40,19 @@ async fn without_an_admin_token_there_is_nothing_under_admin(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn signed_out_pages_do_not_exist_and_calls_are_unauthorized(db: PgPool) {
+async fn signed_out_pages_lead_to_the_sign_in_and_calls_are_unauthorized(db: PgPool) {
     let node = Node::start(&db).await;
-    let unknown = node.get("/nothing").await.expect_status(404);
     for path in PATHS {
-        let page = node.get(path).await.expect_status(404);
-        assert_eq!(title_of(&page), title_of(&unknown), "{path}");
-        send(node.request(Method::HEAD, path)).await.expect_status(404);
+        let location = match path {
+            "/admin" | "/admin/sign-out" => "/admin/sign-in".to_owned(),
+            path => format!("/admin/sign-in?to={}", path.replace('/', "%2F")),
+        };
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(send(node.request(method, path)).await.expect_status(303).header("location"), location);
+        }
+        // A script is told.
+        let fetched = node.request(Method::GET, path).header("sec-fetch-mode", "cors");
+        send(fetched).await.expect_error(401, "unauthorized");
         for method in CALLS {
             send(node.request(method, path)).await.expect_error(401, "unauthorized");
         }
@@ -54,7 +60,7 @@ async fn signed_out_pages_do_not_exist_and_calls_are_unauthorized(db: PgPool) {
     let page = node.get("/admin/sign-in").await.expect_status(200);
     assert!(page.text.contains("Admin token") && !page.text.contains("/admin/sign-out"), "{}", page.text);
     // The token itself is for the REST API.
-    send(node.request(Method::GET, "/admin").bearer_auth(ADMIN_TOKEN)).await.expect_status(404);
+    send(node.request(Method::GET, "/admin").bearer_auth(ADMIN_TOKEN)).await.expect_status(303);
     send(node.request(Method::POST, "/admin/sign-out").bearer_auth(ADMIN_TOKEN))
         .await
         .expect_error(401, "unauthorized");
@@ -146,7 +152,7 @@ async fn eleventh_try_is_too_many_even_with_the_right_token(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn cookie_is_strict_and_lasts_twelve_hours(db: PgPool) {
+async fn cookie_comes_with_links_from_elsewhere_and_lasts_twelve_hours(db: PgPool) {
     let node = Node::start(&db).await;
     for (scheme, prefix, secure) in
         [("http", "", ""), ("https", "__Host-", "; Secure"), ("https, http", "__Host-", "; Secure")]
@@ -159,16 +165,16 @@ async fn cookie_is_strict_and_lasts_twelve_hours(db: PgPool) {
         let [cookie, known] = cookies[..] else { panic!("{cookies:?}") };
         let known = known.to_str().expect("text");
         assert!(known.starts_with(&format!("{prefix}sneakdrop_known=known.")), "{known}");
-        assert!(known.ends_with(&format!("; Path=/; Max-Age=31536000; HttpOnly; SameSite=Strict{secure}")), "{known}");
+        assert!(known.ends_with(&format!("; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}")), "{known}");
         let (cookie, attributes) = cookie.to_str().expect("text").split_once(';').expect("a cookie with attributes");
         assert!(cookie.starts_with(&format!("{prefix}sneakdrop_admin=admin.")), "{cookie}");
-        assert_eq!(attributes, format!(" Path=/; Max-Age=43200; HttpOnly; SameSite=Strict{secure}"));
+        assert_eq!(attributes, format!(" Path=/; Max-Age=43200; HttpOnly; SameSite=Lax{secure}"));
 
         let signed_in = |method, path| request(method, path).header(header::COOKIE, format!("theme=dark; {cookie}"));
         send(signed_in(Method::GET, "/admin")).await.expect_status(200);
         let signed_out = send(signed_in(Method::POST, "/admin/sign-out")).await.expect_status(303);
         assert_eq!(signed_out.header("location"), "/admin/sign-in");
-        let removed = format!("{prefix}sneakdrop_admin=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict{secure}");
+        let removed = format!("{prefix}sneakdrop_admin=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
         assert_eq!(signed_out.header("set-cookie"), removed);
     }
     node.stop_and_assert_invariants().await;
@@ -184,7 +190,7 @@ async fn signing_out_ends_the_session_on_every_node_and_no_other_session(db: PgP
     copied.get("/admin").await.expect_status(200);
     desk.post("/admin/sign-out", &[]).await.expect_status(303);
     for desk in [&desk, &copied] {
-        desk.get("/admin").await.expect_status(404);
+        desk.get("/admin").await.expect_status(303);
         desk.get("/admin/sign-in").await.expect_status(200);
         desk.post("/admin/sign-out", &[]).await.expect_error(401, "unauthorized");
     }
@@ -199,8 +205,8 @@ async fn session_ends_with_the_admin_token_the_session_key_and_the_database(db: 
     let desk = Desk::sign_in(&node).await;
     let (admin_token, session_key) = (Some("another admin token"), "another session key, longer than 32 characters");
     for (settings, status) in [
-        (Settings { admin_token, ..Settings::default() }, 404),
-        (Settings { session_key, ..Settings::default() }, 404),
+        (Settings { admin_token, ..Settings::default() }, 303),
+        (Settings { session_key, ..Settings::default() }, 303),
         (Settings::default(), 200),
     ] {
         let restarted = node.start_another(settings).await;
@@ -210,7 +216,7 @@ async fn session_ends_with_the_admin_token_the_session_key_and_the_database(db: 
     let replaced = sqlx::query("update shop set session_secret = gen_random_uuid()").execute(&db).await;
     replaced.expect("the secret can be replaced");
     let rebuilt = node.start_another(Settings::default()).await;
-    desk.on(&rebuilt).get("/admin").await.expect_status(404);
+    desk.on(&rebuilt).get("/admin").await.expect_status(303);
     rebuilt.stop().await;
     node.stop_and_assert_invariants().await;
 }
@@ -245,7 +251,7 @@ async fn expired_session_is_refused_and_removed_when_somebody_signs_in(db: PgPoo
     assert_eq!(query_number(&db, hours).await, 12);
     let expired = sqlx::query("update admin_sessions set expires_at = clock_timestamp()").execute(&db).await;
     expired.expect("any time is valid");
-    desk.get("/admin").await.expect_status(404);
+    desk.get("/admin").await.expect_status(303);
     desk.post("/admin/sign-out", &[]).await.expect_error(401, "unauthorized");
     let other = Desk::sign_in(&node).await;
     assert_eq!(query_number(&db, "select count(*) from admin_sessions").await, 1);
@@ -260,7 +266,7 @@ async fn session_of_a_reused_number_is_refused(db: PgPool) {
     let desk = Desk::sign_in(&node).await;
     sqlx::raw_sql("truncate admin_sessions restart identity").execute(&db).await.expect("nothing refers to it");
     let other = Desk::sign_in(&node).await;
-    desk.get("/admin").await.expect_status(404);
+    desk.get("/admin").await.expect_status(303);
     other.get("/admin").await.expect_status(200);
     node.stop_and_assert_invariants().await;
 }
@@ -274,10 +280,10 @@ async fn visitors_session_is_no_admins_and_the_other_way_round(db: PgPool) {
     let admin_token = desk.cookie.split_once('=').expect("a name and a value").1;
     for cookie in ["sneakdrop", "sneakdrop_admin", "sneakdrop_names", "__Host-sneakdrop_admin"] {
         let request = node.request(Method::GET, "/admin").header(header::COOKIE, format!("{cookie}={}", alice.token));
-        send(request).await.expect_status(404);
+        send(request).await.expect_status(303);
     }
     for bearer in [&*alice.token, admin_token] {
-        send(node.request(Method::GET, "/admin").bearer_auth(bearer)).await.expect_status(404);
+        send(node.request(Method::GET, "/admin").bearer_auth(bearer)).await.expect_status(303);
     }
     let reserve = format!("/api/drops/{drop_id}/reserve");
     for cookie in [&desk.cookie, &format!("sneakdrop={admin_token}"), &format!("sneakdrop_names={admin_token}")] {
@@ -337,7 +343,7 @@ async fn without_the_database_the_desk_is_unavailable_and_nobody_is_signed_out(d
     }
     unavailable(desk.post("/admin/sign-out", &[]).await).expect_error(503, "unavailable");
     // Strangers are refused without asking it.
-    node.get("/admin").await.expect_status(404);
+    node.get("/admin").await.expect_status(303);
     send(node.request(Method::POST, "/admin/sign-out")).await.expect_error(401, "unauthorized");
     proxy.set_mode(ProxyMode::Forwarding);
     until("the desk is back", async || (desk.get("/admin").await.status == 200).then_some(())).await;
@@ -352,4 +358,37 @@ fn title_of(page: &Answer) -> &str {
 fn style_sheet_of(page: &str) -> String {
     let (_, rest) = page.split_once("href=\"/admin/desk.").expect("the page has a style sheet");
     format!("/admin/desk.{}", rest.split('"').next().unwrap_or_default())
+}
+
+#[sqlx::test]
+async fn who_signs_in_gets_the_page_that_was_asked_for_and_no_page_elsewhere(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(1).await;
+    let page = format!("/admin/drops/{drop_id}/purchases?search=%23000001");
+    let desk = Desk::sign_in(&node).await;
+    let expired = sqlx::query("update admin_sessions set expires_at = clock_timestamp()").execute(&db).await;
+    expired.expect("any time is valid");
+    let sign_in = desk.get(&page).await.expect_status(303).header("location").to_owned();
+    let form = desk.get(&sign_in).await.expect_status(200).text;
+    let (_, to) = form.split_once("name=\"to\" value=\"").expect("the form keeps where to go");
+    let to = to.split('"').next().unwrap_or_default();
+    assert_eq!(to, page);
+    // Also after a wrong token.
+    let submit = async |token: &str, to: &str| {
+        send(node.request(Method::POST, "/admin/sign-in").form(&[("token", token), ("to", to)])).await
+    };
+    let refused = submit("wrong", to).await.expect_status(401);
+    assert!(refused.text.contains(&format!("name=\"to\" value=\"{page}\"")), "{}", refused.text);
+    assert_eq!(submit(ADMIN_TOKEN, to).await.expect_status(303).header("location"), page);
+    for elsewhere in
+        ["//evil.test/admin", "https://evil.test", "/drops/1", "/admin/../x", "/\\evil.test", "\"><script>"]
+    {
+        let refused = submit("wrong", elsewhere).await.expect_status(401);
+        assert!(refused.text.contains("name=\"to\" value=\"/admin\""), "{}", refused.text);
+        assert_eq!(submit(ADMIN_TOKEN, elsewhere).await.expect_status(303).header("location"), "/admin");
+    }
+    // Who is signed in already goes there at once.
+    let desk = Desk::sign_in(&node).await;
+    assert_eq!(desk.get(&sign_in).await.expect_status(303).header("location"), page);
+    node.stop_and_assert_invariants().await;
 }

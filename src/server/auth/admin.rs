@@ -146,11 +146,11 @@ pub(crate) async fn sign_out(
     Ok(set_cookie(state, headers, SESSION_COOKIE, "", 0))
 }
 
-/// `Strict`: no page of another site may even open a page of the desk as the admin.
+/// `Lax`: a link from a chat or a mail opens the page of the desk. What changes something is asked for its `Origin`.
 fn set_cookie(state: &AppState, headers: &HeaderMap, name: &str, value: &str, max_age_seconds: u32) -> HeaderValue {
     let is_https = state.config.origins.is_https(headers);
     let (name, secure) = (cookie_name(name, is_https), if is_https { "; Secure" } else { "" });
-    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict{secure}");
+    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(cookie).expect("proofs are base64url, digits and dots")
 }
 

@@ -32,17 +32,19 @@ pub(super) async fn require_own_page(State(state): State<AppState>, request: Req
     next.run(request).await
 }
 
-/// Whoever is signed out sees the page of an address that leads nowhere. What comes after finds the session as
+/// Whoever is signed out is led to the sign-in, and from there to the page that was asked for. What comes after finds the session as
 /// [`AdminSession`](admin::AdminSession).
 pub(super) async fn require_session(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let asks_for_a_page = asks_for_a_page(request.method());
+    // A script that fetches a page wants to know that it is signed out.
+    let is_fetched = request.headers().get("sec-fetch-mode").is_some_and(|mode| mode != "navigate");
+    let asks_for_a_page = asks_for_a_page(request.method()) && !is_fetched;
     let is_form = shows_a_page(request.headers());
     match admin::session(&state, request.headers()).await {
         Ok(Some(session)) => {
             request.extensions_mut().insert(session);
             next.run(request).await
         }
-        Ok(None) if asks_for_a_page => page(State(state), request).await,
+        Ok(None) if asks_for_a_page => sign_in::lead_to_sign_in(request.uri()).into_response(),
         // Whoever signs out is out.
         Ok(None) if is_form && request.uri().path() == "/admin/sign-out" => {
             Redirect::to("/admin/sign-in").into_response()
