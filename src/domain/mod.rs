@@ -251,7 +251,8 @@ pub struct Order {
     pub purchase: Purchase,
     pub drop_name: String,
     pub image_url: Option<String>,
-    /// Why the purchase was cancelled, if it was.
+    pub is_cancelled: bool,
+    /// Why it was cancelled, unless that was removed.
     pub cancel_reason: Option<String>,
     /// Whether the drop has no page any more.
     pub is_archived: bool,

@@ -116,12 +116,19 @@ pub const EXPORT_RESERVATIONS: &str = "Export reservations (CSV)";
 /// Names the field that searches the purchases.
 pub const ORDER_OR_NAME: &str = "Order or name";
 pub const SEARCH: &str = "Search";
+/// Finds an order of whatever drop.
+pub const ORDER_NUMBER: &str = "Order number";
+pub const FIND: &str = "Find";
 pub const SHOW_ALL: &str = "Show all";
 pub const NO_PURCHASES: &str = "No pair of this drop is sold yet.";
 pub const NO_OLDER_PURCHASES: &str = "There are no older purchases.";
 /// Unfolds the form that cancels an order.
 pub const CANCEL: &str = "Cancel";
-pub const CANCEL_EFFECT: &str = "The pair returns to stock at once. The buyer sees that the order is cancelled, and the reason. It cannot be undone.";
+pub const CANCEL_EFFECT: &str = "The buyer sees that the order is cancelled, and the reason. It cannot be undone.";
+pub const REASON_STAYS: &str = "It stays with the order and in the log: name nobody in it.";
+pub const RESTOCK: &str = "Put the pair back on sale";
+pub const RESTOCK_HINT: &str = "Otherwise it leaves the stock, and the total is one less.";
+pub const REMOVE_REASON: &str = "Remove the reason";
 
 /// The page of the audit log, and its columns.
 pub const WHEN: &str = "When";
@@ -241,6 +248,11 @@ pub fn nothing_found(search: &str) -> String {
     format!("No order and no name matches “{}”.", isolated(search))
 }
 
+/// Instead of the order with this number.
+pub fn no_such_order(search: &str) -> String {
+    format!("No order has the number “{}”.", isolated(search))
+}
+
 /// The button that does it.
 pub fn cancel_order(purchase_id: i64) -> String {
     format!("Cancel order {}", order_number(purchase_id))
@@ -249,6 +261,16 @@ pub fn cancel_order(purchase_id: i64) -> String {
 /// In the log, before the reason.
 pub fn order_cancelled(purchase_id: i64) -> String {
     format!("Order {} cancelled", order_number(purchase_id))
+}
+
+/// In the log.
+pub fn reason_removed(purchase_id: i64) -> String {
+    format!("Reason of order {} removed", order_number(purchase_id))
+}
+
+/// The button that does it, in full.
+pub fn remove_reason_of(purchase_id: i64) -> String {
+    format!("Remove the reason of order {}", order_number(purchase_id))
 }
 
 /// The requirement for the reason of a cancellation.

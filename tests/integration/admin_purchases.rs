@@ -345,7 +345,7 @@ async fn nobody_but_the_admin_on_this_site_sees_or_cancels_purchases(db: PgPool)
     let (list, cancel) = (format!("/admin/drops/{drop_id}/purchases"), cancel_path(drop_id, purchase_id));
     let form = [("reason", "fine")];
     for path in [&list, &cancel] {
-        let page = node.get(path).await.expect_status(404);
+        let page = node.get(path).await.expect_status(303);
         assert!(!page.text.contains("alice"), "{}", page.text);
     }
     send(node.request(Method::POST, &cancel).form(&form)).await.expect_error(401, "unauthorized");
@@ -394,4 +394,115 @@ async fn search_reads_neither_all_users_nor_all_purchases(db: PgPool) {
                 where relname in ('users', 'purchases')";
     let read = query_number(&db, read).await;
     assert!((300..5_000).contains(&read), "{read} rows");
+}
+
+#[sqlx::test]
+async fn pair_of_a_cancelled_order_goes_back_on_sale_only_if_the_box_is_ticked(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let [alice, bob, carol] = [node.sign_in("alice").await, node.sign_in("bob").await, node.sign_in("carol").await];
+    for (restock, by_rest, total, sold_again) in [
+        (&[("asked", "restock"), ("restock", "on")][..], json!({ "restock": true }), 2, 201),
+        (&[("asked", "restock")][..], json!({ "restock": false }), 0, 409),
+        (&[][..], json!({}), 2, 201),
+    ] {
+        let drop_id = node.create_open_drop(2).await;
+        let [by_form, by_call] = [buy(&node, &alice, drop_id).await, buy(&node, &bob, drop_id).await];
+        let list = desk.get(&format!("/admin/drops/{drop_id}/purchases")).await.expect_status(200).text;
+        let (_, box_and_more) = list.split_once("name=\"restock\" type=\"checkbox\" checked").expect("a ticked box");
+        assert!(box_and_more.contains(">Put the pair back on sale</label>"), "{list}");
+        let form = [&[("reason", "Paid twice")], restock].concat();
+        desk.post(&cancel_path(drop_id, by_form), &form).await.expect_status(303);
+        let mut body = by_rest;
+        body["reason"] = json!("Paid twice");
+        let path = format!("/api/drops/{drop_id}/purchases/{by_call}/cancel");
+        let drop = node.post(&path, ADMIN_TOKEN, body).await.expect_status(200).json["drop"].take();
+        assert_eq!((&drop["total_stock"], &drop["available_stock"]), (&json!(total), &json!(total)), "{drop}");
+        let reserve = async || (node.reserve(&carol, drop_id).await.status == sold_again).then_some(());
+        until("what is on sale is what can be reserved", reserve).await;
+        let proof = node.request(Method::GET, &format!("/api/drops/{drop_id}/proof")).bearer_auth(ADMIN_TOKEN);
+        let proof = send(proof).await.expect_status(200).json;
+        assert_eq!(proof["balanced"], json!(true), "{proof}");
+        let log = node.request(Method::GET, &format!("/api/drops/{drop_id}/changes")).bearer_auth(ADMIN_TOKEN);
+        let newest = send(log).await.expect_status(200).json["changes"][0].take();
+        let sizes = |total| if sold_again == 201 { json!({}) } else { json!({ "sizes": { "One size": total } }) };
+        assert_eq!((&newest["before"], &newest["after"]), (&sizes(1), &sizes(0)), "{newest}");
+        desk.get(&format!("/admin/drops/{drop_id}")).await.expect_status(200);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn order_is_found_by_its_number_without_its_drop(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let drops = [node.create_open_drop(1).await, node.create_open_drop(1).await];
+    let alice = node.sign_in("alice").await;
+    for drop_id in drops {
+        let order = buy(&node, &alice, drop_id).await;
+        for search in [format!("{order}"), format!("{order:06}"), format!("%23{order}"), format!("Order+{order:06}")] {
+            let found = desk.get(&format!("/admin/orders?search={search}")).await.expect_status(303);
+            let path = format!("/admin/drops/{drop_id}/purchases?search={order:06}");
+            assert_eq!(found.header("location"), format!("{path}#order-{order}"));
+            assert_eq!(listed(&desk.get(&path).await), ["alice Completed"]);
+        }
+    }
+    for unknown in ["99", "alice", "", "99999999999999999999", "%3Cb%3E"] {
+        let page = desk.get(&format!("/admin/orders?search={unknown}")).await.expect_status(404);
+        assert!(page.text.contains("No order has the number") && !page.text.contains("<b>"), "{}", page.text);
+    }
+    let list = desk.get("/admin").await.expect_status(200).text;
+    assert!(list.contains("action=\"/admin/orders\""), "{list}");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn reason_can_be_removed_and_the_log_keeps_who_removed_it(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let drop_id = node.create_open_drop(2).await;
+    let alice = node.sign_in("alice").await;
+    let order = buy(&node, &alice, drop_id).await;
+    let path = format!("/admin/drops/{drop_id}/purchases/{order}/remove-reason");
+    desk.post(&path, &[]).await.expect_status(303);
+    let reason = "Called +49 30 1234567";
+    desk.post(&cancel_path(drop_id, order), &[("reason", reason)]).await.expect_status(303);
+    let blank = "update drop_changes set reason = null where reason is not null";
+    let refused = sqlx::query(blank).execute(&db).await.expect_err("nobody says who removes it");
+    assert_eq!(refused.as_database_error().and_then(|error| error.constraint()), Some("drop_changes_append_only"));
+
+    let list = desk.get(&format!("/admin/drops/{drop_id}/purchases")).await.text;
+    assert!(list.contains(reason) && list.contains(&path), "{list}");
+    for _ in 0..2 {
+        let done = desk.post(&path, &[("search", "alice")]).await.expect_status(303);
+        let address = format!("/admin/drops/{drop_id}/purchases?search=alice#order-{order}");
+        assert_eq!(done.header("location"), address);
+    }
+    let receipt = node.request(Method::GET, &format!("/purchases/{order}")).bearer_auth(&alice.token);
+    for page in [
+        desk.get(&format!("/admin/drops/{drop_id}/purchases")).await,
+        desk.get(&format!("/admin/drops/{drop_id}/log")).await,
+        desk.get(&format!("/admin/drops/{drop_id}/purchases.csv")).await,
+        send(receipt).await,
+    ] {
+        let page = page.expect_status(200).text;
+        assert!(!page.contains("1234567") && page.to_lowercase().contains("cancelled"), "{page}");
+    }
+    let log = desk.get(&format!("/admin/drops/{drop_id}/log")).await.text;
+    assert_eq!(log.matches(&format!("Reason of order {order:06} removed")).count(), 1, "{log}");
+    assert!(log.contains("Desk session 1"), "{log}");
+    let reasons = "select count(cancel_reason) + (select count(reason) from drop_changes) from purchases";
+    assert_eq!(query_number(&db, reasons).await, 0);
+    // It opens nothing else of the log.
+    for forgery in [
+        "update drop_changes set actor = 'nobody', reason = null",
+        "update drop_changes set reason = 'Another' where action = 'cancelled'",
+        "update drop_changes set user_id = null where action = 'cancelled'",
+        "delete from drop_changes where action = 'cancelled'",
+    ] {
+        let refused = sqlx::query(forgery).execute(&db).await.expect_err("the log is append-only");
+        assert_eq!(refused.as_database_error().and_then(|error| error.constraint()), Some("drop_changes_append_only"));
+    }
+    desk.post(&format!("/admin/drops/{drop_id}/purchases/99/remove-reason"), &[]).await.expect_status(409);
+    node.stop_and_assert_invariants().await;
 }

@@ -337,6 +337,7 @@ struct OrderRow {
     created_at: DateTime<Utc>,
     name: String,
     image_url: Option<String>,
+    is_cancelled: bool,
     cancel_reason: Option<String>,
     is_archived: bool,
 }
@@ -349,6 +350,7 @@ impl From<OrderRow> for Order {
             purchase: Purchase { id, drop_id, user_id, reservation_id, size, price_cents, created_at },
             drop_name: row.name,
             image_url: row.image_url,
+            is_cancelled: row.is_cancelled,
             cancel_reason: row.cancel_reason,
             is_archived: row.is_archived,
         }
@@ -361,7 +363,7 @@ pub(crate) async fn orders(pool: &Pool, user: Identity, before: Option<i64>) -> 
     let rows = sqlx::query_as!(
         OrderRow,
         r#"select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url,
-                p.cancel_reason, d.status = 'archived' as "is_archived!"
+                p.status = 'cancelled' as "is_cancelled!", p.cancel_reason, d.status = 'archived' as "is_archived!"
          from users u join purchases p on p.user_id = u.id
          join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
          where u.id = $1 and u.public_id = $4 and p.id < $2 order by p.id + 0 desc limit $3"#,
@@ -384,7 +386,7 @@ pub(crate) async fn order(pool: &Pool, user: Identity, purchase_id: i64) -> Resu
     let row = sqlx::query_as!(
         OrderRow,
         r#"select p.id, p.drop_id, p.user_id, p.reservation_id, s.label, p.price_cents, p.created_at, d.name, d.image_url,
-                p.cancel_reason, d.status = 'archived' as "is_archived!"
+                p.status = 'cancelled' as "is_cancelled!", p.cancel_reason, d.status = 'archived' as "is_archived!"
          from purchases p join users u on u.id = p.user_id
          join drop_sizes s on s.id = p.size_id join drops d on d.id = p.drop_id
          where p.id = $1 and u.id = $2 and u.public_id = $3"#,

@@ -43,14 +43,10 @@ pub(super) struct NewChange {
     pub(super) edit_version: i64,
     pub(super) before: Value,
     pub(super) after: Value,
-    pub(super) cancelled: Option<CancelledPurchase>,
-}
-
-/// The purchase that a change cancelled.
-pub(super) struct CancelledPurchase {
-    pub(super) id: i64,
-    pub(super) user_id: i64,
-    pub(super) reason: String,
+    pub(super) reason: Option<String>,
+    pub(super) purchase_id: Option<i64>,
+    /// The buyer whose purchase was cancelled.
+    pub(super) user_id: Option<i64>,
 }
 
 /// Adds a change to the log.
@@ -62,7 +58,6 @@ pub(super) async fn log(
     change: NewChange,
 ) -> Result<(), sqlx::Error> {
     let object = |value: Value| if value.is_null() { Value::Object(Default::default()) } else { value };
-    let cancelled = change.cancelled.as_ref();
     sqlx::query!(
         "insert into drop_changes
              (drop_id, edit_version, actor, action, before, after, reason, purchase_id, user_id, created_at)
@@ -73,10 +68,26 @@ pub(super) async fn log(
         change.action,
         object(change.before),
         object(change.after),
-        cancelled.map(|purchase| &*purchase.reason),
-        cancelled.map(|purchase| purchase.id),
-        cancelled.map(|purchase| purchase.user_id),
+        change.reason,
+        change.purchase_id,
+        change.user_id,
         now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes the reason of a cancellation. The log lets nobody do so before it has an entry that says who did.
+pub(super) async fn remove_reason(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    purchase_id: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update drop_changes set reason = null where drop_id = $1 and purchase_id = $2 and reason is not null",
+        drop_id,
+        purchase_id
     )
     .execute(connection)
     .await?;

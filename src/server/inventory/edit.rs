@@ -1,7 +1,7 @@
 //! What the people who run a drop do with it, under the same lock as its sales.
 
 use super::{
-    audit::{self, Actor, CancelledPurchase, NewChange},
+    audit::{self, Actor, NewChange},
     edited::Edited,
     handle::Inventory,
     new_drop::{Description, DropName, ImageUrl, Label, NewSizes, Pairs, PriceCents, SaleTime},
@@ -15,6 +15,7 @@ use crate::{
     },
     server::{catalog::change::Notification, database::error::fault},
 };
+use serde_json::json;
 use tokio::time::timeout;
 
 /// A change of a drop, and who makes it.
@@ -38,10 +39,15 @@ pub(crate) enum Action {
     /// A draft, or a drop that is over, is shown no more.
     Archive,
     Stock(PairsMoved),
-    /// The pair of a purchase returns to stock.
+    /// The pair of a purchase returns to stock, or leaves the total.
     Cancel {
         purchase_id: i64,
         reason: Label<200>,
+        restock: bool,
+    },
+    /// Why a purchase was cancelled is forgotten.
+    RemoveReason {
+        purchase_id: i64,
     },
 }
 
@@ -112,22 +118,26 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
         return Ok(Err(EditError::EditedMeanwhile { edit_version: before.edit_version }));
     }
     let now = drop.state.now;
-    if let Action::Cancel { purchase_id, reason } = edit.action {
-        let (cancelled, size_id) = match cancel(drop, drop_id, purchase_id, reason.into()).await? {
-            Cancelled::Now(cancelled, size_id) => (cancelled, size_id),
-            Cancelled::Before => return Ok(Ok(None)),
-            Cancelled::NoSuchPurchase => return Ok(Err(Refusal::NoSuchPurchase.into())),
+    let of_a_purchase = match &edit.action {
+        Action::Cancel { purchase_id, reason, restock } => {
+            Some(cancel(drop, drop_id, *purchase_id, reason.clone().into(), *restock).await?)
+        }
+        Action::RemoveReason { purchase_id } => Some(remove_reason(drop, drop_id, *purchase_id).await?),
+        _ => None,
+    };
+    if let Some(outcome) = of_a_purchase {
+        let change = match outcome {
+            Outcome::Changed(change) => change,
+            Outcome::Before => return Ok(Ok(None)),
+            Outcome::NoSuchPurchase => return Ok(Err(Refusal::NoSuchPurchase.into())),
         };
-        let buyer = cancelled.user_id;
-        drop.take_back(size_id);
-        let change = NewChange {
-            action: "cancelled",
-            edit_version: before.edit_version,
-            cancelled: Some(cancelled),
-            ..NewChange::default()
-        };
-        audit::log(drop.connection(), drop_id, edit.actor, now, change).await?;
-        return Ok(Ok(Some(buyer)));
+        let buyer = change.user_id;
+        let edit_version = before.edit_version + i64::from(!change.after.is_null());
+        audit::log(drop.connection(), drop_id, edit.actor, now, NewChange { edit_version, ..change }).await?;
+        if let Action::RemoveReason { purchase_id } = edit.action {
+            audit::remove_reason(drop.connection(), drop_id, purchase_id).await?;
+        }
+        return Ok(Ok(buyer));
     }
     let mut after = before.clone();
     let action = match after.apply(edit.action, &drop.state) {
@@ -140,14 +150,15 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
     after.edit_version += 1;
     after.write(&before, drop, drop_id).await?;
     let (before, after, edit_version) = before.differences(&after);
-    let change = NewChange { action, edit_version, before, after, cancelled: None };
+    let change = NewChange { action, edit_version, before, after, ..NewChange::default() };
     audit::log(drop.connection(), drop_id, edit.actor, now, change).await?;
     Ok(Ok(None))
 }
 
-enum Cancelled {
-    /// With the size of its pair.
-    Now(CancelledPurchase, i64),
+/// Of what is done to a purchase.
+enum Outcome {
+    Changed(NewChange),
+    /// It was so before.
     Before,
     NoSuchPurchase,
 }
@@ -157,16 +168,17 @@ async fn cancel(
     drop_id: i64,
     purchase_id: i64,
     reason: String,
-) -> Result<Cancelled, sqlx::Error> {
+    restock: bool,
+) -> Result<Outcome, sqlx::Error> {
     let now = drop.state.now;
     let known = sqlx::query!(
         "select status, user_id, size_id from purchases where id = $1 and drop_id = $2",
         purchase_id,
         drop_id
     );
-    let Some(known) = known.fetch_optional(drop.connection()).await? else { return Ok(Cancelled::NoSuchPurchase) };
+    let Some(known) = known.fetch_optional(drop.connection()).await? else { return Ok(Outcome::NoSuchPurchase) };
     if known.status == "cancelled" {
-        return Ok(Cancelled::Before);
+        return Ok(Outcome::Before);
     }
     sqlx::query!(
         "update purchases set status = 'cancelled', cancelled_at = $2, cancel_reason = $3 where id = $1",
@@ -176,5 +188,36 @@ async fn cancel(
     )
     .execute(drop.connection())
     .await?;
-    Ok(Cancelled::Now(CancelledPurchase { id: purchase_id, user_id: known.user_id, reason }, known.size_id))
+    let change = NewChange {
+        action: "cancelled",
+        reason: Some(reason),
+        purchase_id: Some(purchase_id),
+        user_id: Some(known.user_id),
+        ..NewChange::default()
+    };
+    if restock {
+        drop.take_back(known.size_id);
+        return Ok(Outcome::Changed(change));
+    }
+    let (label, total) = drop.take_out(known.size_id).await?;
+    let sizes = |total: i32| json!({ "sizes": { &*label: total } });
+    Ok(Outcome::Changed(NewChange { before: sizes(total + 1), after: sizes(total), ..change }))
+}
+
+async fn remove_reason(drop: &mut LockedDrop, drop_id: i64, purchase_id: i64) -> Result<Outcome, sqlx::Error> {
+    let known = sqlx::query_scalar!(
+        r#"select cancel_reason is not null as "has_reason!" from purchases where id = $1 and drop_id = $2"#,
+        purchase_id,
+        drop_id
+    );
+    let Some(has_reason) = known.fetch_optional(drop.connection()).await? else { return Ok(Outcome::NoSuchPurchase) };
+    if !has_reason {
+        return Ok(Outcome::Before);
+    }
+    sqlx::query!("update purchases set cancel_reason = null where id = $1", purchase_id)
+        .execute(drop.connection())
+        .await?;
+    drop.mark_edited();
+    let change = NewChange { action: "reason_removed", purchase_id: Some(purchase_id), ..NewChange::default() };
+    Ok(Outcome::Changed(change))
 }

@@ -119,8 +119,9 @@ impl Edited {
                 self.move_pairs(moved, drop)?;
                 Ok("stock")
             }
-            // It changes no field.
+            // They change no field.
             Action::Cancel { .. } => Ok("cancelled"),
+            Action::RemoveReason { .. } => Ok("reason_removed"),
         }
     }
 

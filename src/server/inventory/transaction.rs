@@ -169,6 +169,22 @@ impl LockedDrop {
         self.move_stock(size_id, 1, 0, Reason::Edited);
     }
 
+    /// Takes the pair of a purchase that was cancelled out of its size, which is an edit; returns the size's label and new total.
+    pub(super) async fn take_out(&mut self, size_id: i64) -> Result<(String, i32), sqlx::Error> {
+        sqlx::query!(
+            "with edited as (update drops set edit_version = edit_version + 1 where id = $1)
+             update drop_sizes set total_stock = total_stock - 1 where id = $2",
+            self.id,
+            size_id
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        self.mark_edited();
+        let size = &mut self.state.size(size_id).size;
+        size.total_stock -= 1;
+        Ok((size.label.clone(), size.total_stock))
+    }
+
     /// Records that the caller edits the drop, by statements of its own on [`connection`](Self::connection).
     pub(super) fn mark_edited(&mut self) {
         self.reason = Some(Reason::Edited);

@@ -72,6 +72,7 @@ fn action_in_words(change: &Change) -> Option<Line> {
         ("recorded", _) => Some(Line::new(desk::RECORDED)),
         ("ended", _) => Some(Line::new(text::ENDED)),
         ("cancelled", Some(id)) => Some(Line { after: reason, ..Line::new(&desk::order_cancelled(id)) }),
+        ("reason_removed", Some(id)) => Some(Line::new(&desk::reason_removed(id))),
         (unknown, _) => Some(Line { after: reason, ..Line::new(unknown) }),
     }
 }
@@ -329,6 +330,11 @@ mod tests {
         let reason = Some("Paid twice".into());
         let cancelled = Change { purchase_id: Some(123), reason, ..cancelled };
         assert_eq!(read(&cancelled), ["Order 000123 cancelled: Paid twice"]);
+        let sizes = |pairs: i32| json!({ "sizes": { "US 9": pairs } });
+        let taken_out = Change { before: sizes(3), after: sizes(2), ..cancelled };
+        assert_eq!(read(&taken_out), ["Order 000123 cancelled: Paid twice", "US 9: 3 → 2 pairs"]);
+        let removed = Change { purchase_id: Some(123), ..change("reason_removed", json!({}), json!({})) };
+        assert_eq!(read(&removed), ["Reason of order 000123 removed"]);
     }
 
     /// Of an older server, a newer one, or whoever wrote into the log by SQL.

@@ -2,6 +2,7 @@
 
 use super::{
     document::{Place, document, error_page, moments},
+    purchases::find_order,
     status::{DeskStatus, StatusFacts},
     zone::Zone,
 };
@@ -134,6 +135,7 @@ fn content(
     view! {
         <div class="heading" data-follow="" data-now=now_text data-next=next>
             <h1 id="drops">{text::DROPS}</h1>
+            {find_order("")}
             {filter(show)}
         </div>
         {list}

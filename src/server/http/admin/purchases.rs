@@ -20,6 +20,7 @@ use crate::{
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
+        http::query::query,
         inventory::{self, Action, Actor, Edit, Label},
         state::AppState,
         whole_number::Id,
@@ -41,6 +42,8 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/admin/drops/{id}/purchases", get(list))
         .route("/admin/drops/{id}/purchases/{purchase_id}/cancel", get(to_the_list).post(cancel))
+        .route("/admin/drops/{id}/purchases/{purchase_id}/remove-reason", get(to_the_list).post(remove_reason))
+        .route("/admin/orders", get(find))
 }
 
 async fn list(State(state): State<AppState>, zone: Zone, DropId(drop_id): DropId, uri: Uri) -> Response {
@@ -54,6 +57,54 @@ async fn list(State(state): State<AppState>, zone: Zone, DropId(drop_id): DropId
     }
 }
 
+/// `/admin/orders?search=000123`: leads to an order of whatever drop.
+async fn find(State(state): State<AppState>, uri: Uri) -> Response {
+    let search = query(&uri).remove("search").unwrap_or_default();
+    let wanted = Wanted { search, before: None };
+    let found = async {
+        let Some(number) = wanted.number_and_name().0 else { return Ok(None) };
+        let drop_id = sqlx::query_scalar!("select drop_id from purchases where id = $1", number);
+        let mut connection = PoolGuard::acquire(&state.pool).await.map_err(fault)?;
+        let drop_id = with_timeout(drop_id.fetch_optional(&mut *connection)).await?;
+        connection.put_back();
+        Ok(drop_id.map(|drop_id| (drop_id, number)))
+    };
+    match found.await {
+        Ok(Some((drop_id, number))) => {
+            let wanted = Wanted { search: desk::order_number(number), before: None };
+            Redirect::to(&format!("{}#order-{number}", wanted.address(drop_id))).into_response()
+        }
+        Ok(None) => {
+            let content = view! {
+                <h1>{text::NOT_FOUND}</h1>
+                <p>{desk::no_such_order(&wanted.search)}</p>
+                {find_order(&wanted.search)}
+            };
+            (StatusCode::NOT_FOUND, document(&state, Place::Other(text::NOT_FOUND), content)).into_response()
+        }
+        Err(error) => error_page(&state, &error),
+    }
+}
+
+/// Asks for the number of an order.
+pub(super) fn find_order(search: &str) -> impl IntoView + use<> {
+    view! {
+        <form class="filters" method="get" action="/admin/orders" role="search">
+            <label for="order">{desk::ORDER_NUMBER}</label>
+            <input
+                id="order"
+                name="search"
+                type="search"
+                required
+                value=search.to_owned()
+                autocomplete="off"
+                dir="auto"
+            />
+            <button class="secondary">{desk::FIND}</button>
+        </form>
+    }
+}
+
 /// Whoever opens the address of a form that was refused.
 async fn to_the_list(DropId(drop_id): DropId) -> Redirect {
     Redirect::to(&Wanted::default().address(drop_id))
@@ -63,6 +114,9 @@ async fn to_the_list(DropId(drop_id): DropId) -> Redirect {
 struct CancelForm {
     #[serde(default)]
     reason: String,
+    /// Whether the pair is sold again. A box that is not ticked is left out, so `asked` says that there was one.
+    restock: Option<String>,
+    asked: Option<String>,
     /// To which list the admin returns.
     #[serde(flatten)]
     wanted: Wanted,
@@ -74,14 +128,14 @@ async fn cancel(
     zone: Zone,
     DropId(drop_id): DropId,
     Path((_, purchase_id)): Path<(String, String)>,
-    Form(CancelForm { reason, wanted }): Form<CancelForm>,
+    Form(CancelForm { reason, restock, asked, wanted }): Form<CancelForm>,
 ) -> Response {
-    // No purchase has the number 0.
-    let purchase_id = read_id(&purchase_id).unwrap_or(0);
+    let purchase_id = purchase_number(&purchase_id);
+    let restock = restock.is_some() || asked.is_none();
     let action = match Label::try_from(reason.clone()) {
-        Ok(reason) => Action::Cancel { purchase_id, reason },
+        Ok(reason) => Action::Cancel { purchase_id, reason, restock },
         Err(expected) => {
-            let refused = Refused { purchase_id, reason, problem: desk::reason_refused(&expected) };
+            let refused = Refused { purchase_id, reason, restock, problem: desk::reason_refused(&expected) };
             return match Listed::read(&state.pool, drop_id, &wanted).await {
                 Ok(listed) => {
                     (StatusCode::BAD_REQUEST, page(&state, zone, listed, &wanted, Some(refused))).into_response()
@@ -90,10 +144,38 @@ async fn cancel(
             };
         }
     };
+    change_purchase(&state, session, drop_id, purchase_id, action, &wanted).await
+}
+
+async fn remove_reason(
+    State(state): State<AppState>,
+    session: AdminSession,
+    DropId(drop_id): DropId,
+    Path((_, purchase_id)): Path<(String, String)>,
+    Form(wanted): Form<Wanted>,
+) -> Response {
+    let purchase_id = purchase_number(&purchase_id);
+    change_purchase(&state, session, drop_id, purchase_id, Action::RemoveReason { purchase_id }, &wanted).await
+}
+
+/// No purchase has the number 0.
+fn purchase_number(path: &str) -> i64 {
+    read_id(path).unwrap_or(0)
+}
+
+/// Does it, and leads back to the list.
+async fn change_purchase(
+    state: &AppState,
+    session: AdminSession,
+    drop_id: i64,
+    purchase_id: i64,
+    action: Action,
+    wanted: &Wanted,
+) -> Response {
     let edit = Edit { actor: Actor::Session(session.id), expected: None, action };
     match inventory::edit(&state.inventory, drop_id, edit).await {
         Ok(()) => Redirect::to(&format!("{}#order-{purchase_id}", wanted.address(drop_id))).into_response(),
-        Err(EditError::Drop(error)) => error_page(&state, &error),
+        Err(EditError::Drop(error)) => error_page(state, &error),
         Err(refusal) => {
             let content = view! {
                 <h1>{desk::NOT_DONE}</h1>
@@ -102,7 +184,7 @@ async fn cancel(
                     {desk::PURCHASES}
                 </a>
             };
-            (StatusCode::CONFLICT, document(&state, Place::Other(desk::NOT_DONE), content)).into_response()
+            (StatusCode::CONFLICT, document(state, Place::Other(desk::NOT_DONE), content)).into_response()
         }
     }
 }
@@ -129,6 +211,15 @@ impl Wanted {
         match serde_urlencoded::to_string(query) {
             Ok(query) if !query.is_empty() => format!("{path}?{query}"),
             _ => path,
+        }
+    }
+
+    /// The fields of a form that leads back to the same list.
+    fn hidden(&self) -> impl IntoView + use<> {
+        let search = Some(self.search.clone()).filter(|search| !search.is_empty());
+        view! {
+            {search.map(|search| view! { <input type="hidden" name="search" value=search /> })}
+            {self.before.map(|before| view! { <input type="hidden" name="before" value=before.get() /> })}
         }
     }
 
@@ -242,6 +333,7 @@ struct Refused {
     purchase_id: i64,
     /// As it was typed.
     reason: String,
+    restock: bool,
     problem: String,
 }
 
@@ -348,9 +440,7 @@ fn row(
             <strong>{text::CANCELLED}</strong>
             " "
             {zone.time(at.into())}
-            <p class="reason" dir="auto">
-                {cancel_reason}
-            </p>
+            {cancel_reason.map(|reason| reason_with_form(drop_id, id, reason, wanted))}
         }),
         None => Either::Right(view! {
             <strong>{text::COMPLETED}</strong>
@@ -382,10 +472,27 @@ fn row(
     }
 }
 
+/// It can be removed, in case it names somebody.
+fn reason_with_form(drop_id: i64, id: i64, reason: String, wanted: &Wanted) -> impl IntoView + use<> {
+    view! {
+        <p class="reason" dir="auto">
+            {reason}
+        </p>
+        <form method="post" action=format!("/admin/drops/{drop_id}/purchases/{id}/remove-reason")>
+            {wanted.hidden()}
+            <button class="quiet" aria-label=desk::remove_reason_of(id)>
+                {desk::REMOVE_REASON}
+            </button>
+        </form>
+    }
+}
+
 fn cancel_form(drop_id: i64, id: i64, wanted: &Wanted, refused: Option<&Refused>) -> impl IntoView + use<> {
     let action = format!("/admin/drops/{drop_id}/purchases/{id}/cancel");
     let (reason_id, effect_id, error_id) = (format!("reason-{id}"), format!("effect-{id}"), format!("error-{id}"));
-    let search = Some(wanted.search.clone()).filter(|search| !search.is_empty());
+    let restock_id = format!("restock-{id}");
+    let restock_hint_id = format!("restock-hint-{id}");
+    let stays_id = format!("stays-{id}");
     view! {
         <details open=refused.is_some()>
             <summary>
@@ -404,13 +511,30 @@ fn cancel_form(drop_id: i64, id: i64, wanted: &Wanted, refused: Option<&Refused>
                     value=refused.map(|refused| refused.reason.clone())
                     autofocus=refused.is_some()
                     aria-invalid=refused.map(|_| "true")
-                    aria-describedby=format!("{error_id} {effect_id}")
+                    aria-describedby=format!("{error_id} {stays_id} {effect_id}")
                 />
+                <p id=stays_id class="quiet">
+                    {desk::REASON_STAYS}
+                </p>
                 <p id=error_id class="field-error" role="alert">
                     {refused.map(|refused| refused.problem.clone())}
                 </p>
-                {search.map(|search| view! { <input type="hidden" name="search" value=search /> })}
-                {wanted.before.map(|before| view! { <input type="hidden" name="before" value=before.get() /> })}
+                <p>
+                    <input
+                        id=restock_id.clone()
+                        name="restock"
+                        type="checkbox"
+                        checked=refused.is_none_or(|refused| refused.restock)
+                        aria-describedby=restock_hint_id.clone()
+                    />
+                    " "
+                    <label for=restock_id>{desk::RESTOCK}</label>
+                </p>
+                <p id=restock_hint_id class="quiet">
+                    {desk::RESTOCK_HINT}
+                </p>
+                <input type="hidden" name="asked" value="restock" />
+                {wanted.hidden()}
                 <button class="secondary">{desk::cancel_order(id)}</button>
             </form>
         </details>

@@ -331,6 +331,8 @@ async fn move_pairs(
 struct CancelRequest {
     /// For the buyer and the audit log.
     reason: Label<200>,
+    /// Whether the pair is sold again. If not, it leaves the total.
+    restock: Option<bool>,
 }
 
 async fn cancel_purchase(
@@ -340,5 +342,6 @@ async fn cancel_purchase(
     _: Admin,
     Body(request): Body<CancelRequest>,
 ) -> Result<Json<ManagedDropResponse>, EditError> {
-    edit(&state, drop_id, None, Action::Cancel { purchase_id, reason: request.reason }).await
+    let restock = request.restock.unwrap_or(true);
+    edit(&state, drop_id, None, Action::Cancel { purchase_id, reason: request.reason, restock }).await
 }

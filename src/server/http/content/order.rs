@@ -9,7 +9,7 @@ use crate::{
 use leptos::{either::Either, prelude::*};
 
 pub(super) fn content(order: Order, buyer: &User) -> impl IntoView + use<> {
-    let Order { purchase, drop_name, image_url, cancel_reason, is_archived } = order;
+    let Order { purchase, drop_name, image_url, is_cancelled, cancel_reason, is_archived } = order;
     let price = text::price(purchase.price_cents);
     let drop = Page::Drop(purchase.drop_id).to_string();
     view! {
@@ -40,7 +40,7 @@ pub(super) fn content(order: Order, buyer: &User) -> impl IntoView + use<> {
                 <dt>{text::TIME}</dt>
                 <dd>{time(purchase.created_at)}</dd>
                 <dt>{text::STATUS}</dt>
-                <dd>{if cancel_reason.is_some() { text::CANCELLED } else { text::COMPLETED }}</dd>
+                <dd>{if is_cancelled { text::CANCELLED } else { text::COMPLETED }}</dd>
                 {cancel_reason
                     .map(|reason| {
                         view! {

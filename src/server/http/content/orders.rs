@@ -41,10 +41,10 @@ pub(super) fn signed_out() -> impl IntoView {
     }
 }
 
-fn listed(Order { purchase, drop_name, image_url, cancel_reason, .. }: Order) -> impl IntoView {
+fn listed(Order { purchase, drop_name, image_url, is_cancelled, .. }: Order) -> impl IntoView {
     let price = text::price(purchase.price_cents);
     let pair = if purchase.size == ONE_SIZE { price } else { format!("{} · {price}", purchase.size) };
-    let cancelled = cancel_reason.map(|_| format!(" · {}", text::CANCELLED));
+    let cancelled = is_cancelled.then(|| format!(" · {}", text::CANCELLED));
     let order = (text::order_number(&purchase), " · ", time(purchase.created_at), cancelled);
     row(purchase.drop_id, Page::Order(purchase.id).to_string(), drop_name, image_url, pair, order)
 }
