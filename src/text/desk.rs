@@ -152,7 +152,8 @@ pub const NONE: &str = "none";
 /// Between what a field was and what it became.
 pub const BECAME: &str = " → ";
 
-/// The title of an error's page.
+/// The titles of an error's page.
+pub const NOT_AVAILABLE: &str = "Not available right now";
 pub const NOT_DONE: &str = "That did not work";
 
 /// The document's title: `Drops · Sneakdrop desk`.

@@ -358,5 +358,42 @@ async fn a_drops_page_has_facts_and_steering_while_its_board_cannot_be_read(db: 
         .await;
     }
     desk.get("/admin/drops/404").await.expect_status(404);
+    // What everything needs.
+    let mut lock = db.begin().await.expect("a free connection");
+    sqlx::raw_sql("lock table drops in access exclusive mode").execute(&mut *lock).await.expect("the lock is free");
+    let page = desk.get(&path).await.expect_status(503);
+    assert!(page.text.contains("Not available right now") && !page.text.contains("That did not work"), "{page:?}");
+    lock.rollback().await.expect("the transaction is open");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn a_board_counts_many_reservations_per_step_and_finds_the_busiest_second(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = id_of(&node.create_drop(two_sizes()).await);
+    create_people(&db, 3).await;
+    // Each user reserves every 10 seconds for a day, a second apart from the others. At two times all come in the same second, of
+    // which the first counts.
+    execute(&db, "update drops set starts_at = '2026-01-01T00:00:00Z', created_at = '2026-01-01T00:00:00Z'").await;
+    execute(
+        &db,
+        "insert into reservations (drop_id, size_id, user_id, price_cents, status, expires_at, created_at, settled_at)
+         select s.drop_id, s.id, u.id, 1, case when n % 4 = 0 then 'cancelled' else 'expired' end,
+                at + interval '60 s', at, at + (2 + n % 4) * interval '1 s'
+         from users u, drop_sizes s, generate_series(0, 8639) n,
+              lateral (select '2026-01-01T00:00:00Z'::timestamptz + n * interval '10 s'
+                       + case when n in (100, 200) then interval '0' else u.id * interval '1 s' end as at) t
+         where s.label = 'S'",
+    )
+    .await;
+    let board = node.board(drop_id).await.expect("there is such a drop");
+    let timeline = board.timeline.as_ref().expect("something happened");
+    assert_eq!(timeline.steps.iter().map(|step| step.reservations).sum::<i64>(), 3 * 8_640);
+    assert!(timeline.steps.len() <= 120);
+    let busiest = timeline.busiest_to_reserve.expect("there is one");
+    assert_eq!((busiest.at.to_rfc3339(), busiest.count), ("2026-01-01T00:16:40+00:00".into(), 3));
+    assert_eq!((board.all.released, board.all.expired), (3 * 2_160, 3 * 6_480));
+    assert_eq!(board.sizes.iter().map(|(_, figures)| figures.expired).collect::<Vec<_>>(), [3 * 6_480, 0]);
+    assert_eq!((timeline.start, timeline.end()), (stock(5, 0, 0), stock(5, 0, 0)));
     node.stop_and_assert_invariants().await;
 }

@@ -68,7 +68,12 @@ pub(super) enum Place<'a> {
 
 /// A page that says what went wrong, with the error's status.
 pub(super) fn error_page(state: &AppState, error: &DropError) -> Response {
-    let title = if matches!(error, DropError::NotFound(_)) { text::NOT_FOUND } else { desk::NOT_DONE };
+    let title = match error {
+        DropError::NotFound(_) => text::NOT_FOUND,
+        // Perhaps what was pressed before was done, and only the page that shows it cannot be read.
+        DropError::Unavailable | DropError::Unknown => desk::NOT_AVAILABLE,
+        _ => desk::NOT_DONE,
+    };
     let content = view! {
         <h1>{title}</h1>
         <p>{error.to_string()}</p>
