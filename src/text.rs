@@ -183,10 +183,51 @@ pub fn complete_purchase(price_cents: i32) -> String {
     format!("Complete purchase · {}", price(price_cents))
 }
 
-/// The first letters of a name's first two words, for a drop without a picture.
+/// The first letters of a name's first two words, for a drop without a picture: letters, digits and pictures with all that
+/// belongs to them, and no other signs.
 pub fn initials(name: &str) -> String {
-    name.split(' ').take(2).filter_map(|word| word.chars().next()).collect()
+    let words = name.split(' ').map(|word| word.trim_start_matches(is_sign));
+    words.filter(|word| !word.is_empty()).take(2).map(first_letter).collect()
 }
+
+/// The beginning of a word that people see as one letter (a grapheme, as far as names need it: the tables of all of Unicode would
+/// be too much to download).
+fn first_letter(word: &str) -> &str {
+    let is_flag = |letter: char| ('\u{1f1e6}'..='\u{1f1ff}').contains(&letter);
+    let mut letters = word.char_indices().peekable();
+    let Some((_, first)) = letters.next() else { return word };
+    let (mut before, mut count) = (first, 1);
+    let end = letters.find(|(_, letter)| {
+        let belongs = before == JOINER || is_mark(*letter) || (count == 1 && is_flag(before) && is_flag(*letter));
+        (before, count) = (*letter, count + 1);
+        !belongs
+    });
+    &word[..end.map_or(word.len(), |(at, _)| at)]
+}
+
+/// Whether a character is part of the one before it.
+fn is_mark(character: char) -> bool {
+    let code = u32::from(character);
+    match code {
+        0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05c7 | 0x0610..=0x061a | 0x064b..=0x065f | 0x0670 => true,
+        // The scripts of India have their marks at the same places.
+        0x0900..=0x0d7f => matches!(code % 0x80, 0x00..=0x03 | 0x3c | 0x3e..=0x4d | 0x51..=0x57 | 0x62 | 0x63),
+        // Thai and Lao.
+        0x0e00..=0x0eff => matches!(code % 0x80, 0x31 | 0x34..=0x3a | 0x47..=0x4e),
+        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20f0 | 0x302a..=0x302f | 0x3099 | 0x309a => true,
+        // Joiner, variations, colours of skin, and the tags of flags.
+        0x200d | 0xfe00..=0xfe0f | 0x1f3fb..=0x1f3ff | 0xe0020..=0xe007f | 0xe0100..=0xe01ef => true,
+        _ => false,
+    }
+}
+
+/// Whether a character is neither a letter nor a digit nor a picture.
+fn is_sign(character: char) -> bool {
+    !character.is_alphanumeric() && u32::from(character) < 0x2100 || matches!(u32::from(character), 0x3000..=0x303f)
+}
+
+/// Makes one picture of two.
+const JOINER: char = '\u{200d}';
 
 /// `3 reserved right now`.
 pub fn reserved_now(held: i32) -> String {
@@ -432,6 +473,27 @@ fn grouped(number: impl fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn initials_are_whole_letters_and_pictures() {
+        for (name, expected) in [
+            ("Volt Runner", "VR"),
+            ("Court 76 Low", "C7"),
+            ("\u{201c}Volt\u{201d} (Runner)", "VR"),
+            ("- \u{ab}Halo\u{bb}", "H"),
+            ("e\u{301}toile \u{e9}t\u{e9}", "e\u{301}\u{e9}"),
+            ("\u{1f1ef}\u{1f1f5}\u{1f1eb}\u{1f1f7} Pack", "\u{1f1ef}\u{1f1f5}P"),
+            ("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{1f45f}", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}"),
+            ("\u{1f44b}\u{1f3fd}\u{1f44b} x", "\u{1f44b}\u{1f3fd}x"),
+            ("1\u{fe0f}\u{20e3} One", "1\u{fe0f}\u{20e3}O"),
+            ("\u{915}\u{94d}\u{937}\u{93f} \u{e01}\u{e31}\u{e1a}", "\u{915}\u{94d}\u{e01}\u{e31}"),
+            ("\u{97f4} \u{978b}", "\u{97f4}\u{978b}"),
+            ("!!! ???", ""),
+            ("", ""),
+        ] {
+            assert_eq!(initials(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn a_countdown_shows_the_last_second_until_it_is_over() {

@@ -100,3 +100,21 @@ for (const [direction, hours] of Object.entries({ ahead: 5, behind: -5 })) {
     await expect(card(page, "Cloud Slip").getByRole("timer")).toHaveText(/^0:[45]\d$/);
   });
 }
+
+test.describe("where clocks are changed", () => {
+  test.use({ timezoneId: "Europe/Berlin" });
+
+  test("the hour that comes twice says which one it is", async ({ page, shop }) => {
+    await shop.createDrop({ name: "First", startsAt: "2031-10-26T00:30:00Z" });
+    await shop.createDrop({ name: "Second", startsAt: "2031-10-26T01:30:00Z" });
+    await shop.createDrop({ name: "Later", startsAt: "2031-10-27T01:30:00Z" });
+    await open(page);
+    for (const [name, time] of [
+      ["First", "Sun 26 Oct 2031, 02:30 GMT+2"],
+      ["Second", "Sun 26 Oct 2031, 02:30 GMT+1"],
+      ["Later", "Mon 27 Oct 2031, 02:30"],
+    ]) {
+      await expect(card(page, name).locator(".when time")).toHaveText(time);
+    }
+  });
+});

@@ -48,6 +48,22 @@ async fn each_page_has_its_own_nonce_on_every_script(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn nothing_stands_after_the_document_and_links_lead_somewhere(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(1).await;
+    for path in ["/".into(), format!("/drops/{drop_id}"), "/drops/past".into(), "/purchases".into(), "/nothing".into()]
+    {
+        let page = node.get(&path).await.text;
+        assert!(page.trim_end().ends_with("</html>"), "{path}: {}", &page[page.len().saturating_sub(300)..]);
+        for link in page.split("<a ").skip(1) {
+            let tag = link.split('>').next().unwrap_or_default();
+            assert!(tag.contains("href="), "{path}: <a {tag}>");
+        }
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
 async fn missing_pages_are_not_found(db: PgPool) {
     let node = Node::start(&db).await;
     let drop_id = node.create_open_drop(1).await;

@@ -5,6 +5,13 @@
   const root = document.getElementById(rootId);
   let isStopped = false;
 
+  // Browsers that know no popovers do not know the selector either.
+  const openDialog = () => {
+    try {
+      return root.querySelector(":popover-open");
+    } catch {}
+  };
+
   // The same checksum as the server's.
   const currentShape = () =>
     root.innerHTML
@@ -14,7 +21,7 @@
   const stop = (error) => {
     const isLive = document.documentElement.hasAttribute("data-hydrated");
     console.error(isLive ? "the page stopped:" : "the page could not start:", error);
-    const isAtStake = root.querySelector(".bar:not([hidden]), :popover-open");
+    const isAtStake = root.querySelector(".bar:not([hidden])") ?? openDialog();
     isStopped = true;
     document.documentElement.removeAttribute("data-hydrated");
     const status = root.querySelector(".connection");
@@ -72,7 +79,7 @@
       }
       // What people have typed and chosen meanwhile.
       const { value, id } = root.querySelector("#username") ?? {};
-      const dialog = root.querySelector(":popover-open")?.id;
+      const dialog = openDialog()?.id;
       try {
         for (const size of root.querySelectorAll("[name=size]:checked")) {
           // What the server has preselected is nobody's choice.
@@ -87,7 +94,7 @@
       if (typed && !typed.value) {
         typed.value = value;
       }
-      if (dialog && !root.querySelector(":popover-open")) {
+      if (dialog && !openDialog()) {
         document.getElementById(dialog)?.showPopover();
       }
       // What makes the page live runs before any timer.

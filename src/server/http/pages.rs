@@ -20,10 +20,9 @@ use crate::{
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
-use leptos::{nonce::use_nonce, prelude::*, server_fn::error::ServerFnUrlError};
-use leptos_axum::{ResponseOptions, render_app_async_with_context};
+use leptos::{nonce::Nonce, prelude::*, server_fn::error::ServerFnUrlError};
 
 /// Renders the page at an address. Everything that it shows is read first, so nothing is streamed.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
@@ -35,19 +34,19 @@ pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Res
     }
     let cookies = cookies(&state, &caller, &first_paint);
     let status = status(&first_paint);
-    let options = state.leptos.clone();
-    let context = move || {
-        let response = expect_context::<ResponseOptions>();
-        response.set_status(status);
-        if let Some(nonce) = use_nonce() {
-            response.insert_header(header::CONTENT_SECURITY_POLICY, content_security_policy(&nonce));
-        }
-        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        cookies.iter().for_each(|cookie| response.append_header(header::SET_COOKIE, cookie.clone()));
-    };
-    let document =
-        move || shell(options.clone(), &state.package, first_paint.clone(), use_nonce().map(|nonce| nonce.to_string()));
-    render_app_async_with_context(context, document)(request).await
+    // Nothing is streamed or fetched later, so the document needs nothing of Leptos's own that does.
+    let nonce = Nonce::new();
+    let document = Owner::new().with(|| {
+        provide_context(nonce.clone());
+        shell(state.leptos.clone(), &state.package, first_paint, Some(nonce.to_string())).to_html()
+    });
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, content_security_policy(&nonce)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let mut response = (status, headers, Html(document)).into_response();
+    response.headers_mut().extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
+    response
 }
 
 /// The cookies of a browser that is in use live on; the session of a user who does not exist any more ends.

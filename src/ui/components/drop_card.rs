@@ -76,6 +76,36 @@ pub fn DropCard(
         })
     };
     let (loading, priority) = if is_first || is_page { ("eager", "high") } else { ("lazy", "auto") };
+    let art = view! {
+        <span class="initials">{live(Box::new(move || text::initials(&name.get())))}</span>
+        {move || {
+            image_url
+                .get()
+                .map(|url| {
+                    view! {
+                        <img
+                            src=url
+                            alt=""
+                            width="800"
+                            height="500"
+                            decoding="async"
+                            loading=loading
+                            fetchpriority=priority
+                        />
+                    }
+                })
+        }}
+    };
+    let art = if is_page {
+        Either::Left(view! { <div class="art" data-tint=id % 8 aria-hidden="true">{art}</div> })
+    } else {
+        // The name leads to the same place, so that keyboards and screen readers need not meet this.
+        Either::Right(view! {
+            <a class="art" data-tint=id % 8 href=Page::Drop(id).to_string() tabindex="-1" aria-hidden="true">
+                {art}
+            </a>
+        })
+    };
     view! {
         <article
             class="card"
@@ -87,27 +117,7 @@ pub fn DropCard(
             data-again=move || state.with(|state| matches!(state, CardState::Bought { may_reserve: true, .. })).then_some("")
             data-pulse=card.pulse()
         >
-            // The name leads to the same place, so that keyboards and screen readers need not meet this.
-            <a class="art" data-tint=id % 8 href=(!is_page).then(|| Page::Drop(id).to_string()) tabindex="-1" aria-hidden="true">
-                <span class="initials">{live(Box::new(move || text::initials(&name.get())))}</span>
-                {move || {
-                    image_url
-                        .get()
-                        .map(|url| {
-                            view! {
-                                <img
-                                    src=url
-                                    alt=""
-                                    width="800"
-                                    height="500"
-                                    decoding="async"
-                                    loading=loading
-                                    fetchpriority=priority
-                                />
-                            }
-                        })
-                }}
-            </a>
+            {art}
             <div class="title">
                 {heading} <p class="price">{live(Box::new(move || text::price(price_cents.get())))}</p>
             </div>

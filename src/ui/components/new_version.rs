@@ -18,7 +18,9 @@ pub fn NewVersion() -> impl IntoView {
         // Asked again with every tick: what is at stake comes to an end.
         let is_idle = is_outdated() && store.reservations.with(Vec::is_empty) && {
             store.clock.now();
-            !actions.is_busy() && document().query_selector(":popover-open").is_ok_and(|open| open.is_none())
+            // Not valid in browsers that know no popovers.
+            let open_dialog = document().query_selector(":popover-open").ok().flatten();
+            !actions.is_busy() && open_dialog.is_none()
         };
         // Without storage the page could not tell that it has reloaded already.
         if is_idle

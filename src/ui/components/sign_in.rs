@@ -2,7 +2,7 @@
 
 use super::{buttons::submit_button, icons::Close, loaded::Loaded};
 use crate::{client::store::Store, domain::USERNAME_MAX_LENGTH, text, ui::actions::Actions};
-use leptos::prelude::*;
+use leptos::{attr::custom::custom_attribute, prelude::*};
 
 /// The dialog's id, to which the `popovertarget` of its buttons refers.
 const DIALOG_ID: &str = "sign-in";
@@ -55,6 +55,7 @@ fn SignInForm() -> impl IntoView {
                             autofocus
                             autocomplete="username"
                             autocapitalize="none"
+                            {..custom_attribute("autocorrect", "off")}
                             spellcheck="false"
                             aria-invalid=move || error.with(Option::is_some).then_some("true")
                             aria-describedby="username-error"

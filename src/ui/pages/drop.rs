@@ -57,6 +57,7 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
             <button type="button" class="secondary" data-share=text::LINK_COPIED>
                 {text::SHARE}
             </button>
+            <span role="status" class="quiet"></span>
         </p>
         <section class="purchaser-list" aria-labelledby="purchasers">
             <h2 id="purchasers">{text::RECENT_PURCHASERS}</h2>
