@@ -101,6 +101,12 @@ fn invalid_drops() -> Vec<(&'static str, Value)> {
         ("sizes[0].stock", sizes(json!([{ "label": "S" }]))),
         ("sizes[1].label", sizes(json!([size_s, { "label": " s ", "stock": 1 }]))),
     ];
+    for label in
+        ["EU\u{a0}38", "EU  38", "eu\u{2009}38", "\u{ff25}U 38", "EU\u{3000}38", "EU 3\u{ff18}", "EU 38\u{fe0f}"]
+    {
+        let same = json!([{ "label": "EU 38", "stock": 1 }, { "label": label, "stock": 1 }]);
+        invalid.push(("sizes[1].label", sizes(same)));
+    }
     for label in [json!(" "), json!("x".repeat(21)), json!("a\u{7}"), json!(9)] {
         invalid.push(("sizes[0].label", sizes(json!([{ "label": label, "stock": 1 }]))));
     }

@@ -180,6 +180,10 @@ async fn pairs_come_and_go_but_never_held_or_sold_ones(db: PgPool) {
     let new_size = json!({ "size": "L", "add": 3, "newSize": true });
     steer(&node, Method::POST, &stock, new_size.clone()).await.expect_status(200);
     steer(&node, Method::POST, &stock, new_size).await.expect_error(409, "size_exists");
+    for same in ["l", "\u{ff2c}", "L\u{fe0f}"] {
+        let new_size = json!({ "size": same, "add": 3, "newSize": true });
+        steer(&node, Method::POST, &stock, new_size).await.expect_error(409, "size_exists");
+    }
     until("the node knows the size", async || {
         (node.reserve_size(&bob, drop_id, "L").await.status == 201).then_some(())
     })

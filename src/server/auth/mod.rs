@@ -5,4 +5,4 @@ pub mod admin;
 pub(crate) mod caller;
 pub mod origin;
 pub mod session;
-pub(crate) mod username;
+mod username;

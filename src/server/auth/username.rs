@@ -2,12 +2,10 @@
 
 use crate::{
     domain::{USERNAME_MAX_LENGTH, error::DropError},
-    server::visible_text::{is_invisible, is_showable},
+    server::visible_text::{is_showable, key_of},
 };
-use icu_casemap::CaseMapper;
 use icu_properties::{CodePointMapData, PropertyNamesShort, props::Script};
 use std::collections::BTreeSet;
-use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
 /// A valid username.
@@ -46,16 +44,6 @@ impl Username {
     }
 }
 
-/// Unicode's `toNFKC_Casefold`, with words separated by single spaces. Also for the beginning of a name that is searched for.
-pub(crate) fn key_of(name: &str) -> String {
-    let mut key: String = name.chars().filter(|c| !is_invisible(*c)).nfd().collect();
-    // A folded character may be composed with the one after it, and then have another folding.
-    for _ in 0..2 {
-        key = CaseMapper::new().fold_string(&key).nfkc().filter(|c| !is_invisible(*c)).collect();
-    }
-    key.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn scripts_of(name: &str) -> String {
     let (scripts, names) = (CodePointMapData::<Script>::new(), PropertyNamesShort::<Script>::new());
     let scripts = name.chars().map(|c| scripts.get(c));
@@ -75,16 +63,8 @@ mod tests {
     #[test]
     fn names_are_equal_regardless_of_case_composition_and_what_cannot_be_seen() {
         assert_eq!(username("  Zoë ").shown, "Zoë");
-        for (name, same) in [
-            ("Zoe\u{308}", "ZOË"),
-            ("a  b", "A\u{a0}B"),
-            ("ΟΔΟΣ", "οδος"),
-            ("straße", "STRASSE"),
-            ("ǰon", "J\u{30c}ON"),
-            ("ｆｕｌｌ", "FULL"),
-            ("❤\u{fe0f}", "❤"),
-            ("نامه\u{200c}ها", "نامهها"),
-        ] {
+        for (name, same) in [("Zoe\u{308}", "ZOË"), ("a  b", "A\u{a0}B"), ("ｆｕｌｌ", "FULL"), ("❤\u{fe0f}", "❤")]
+        {
             assert_eq!(username(name).key, username(same).key, "{name}");
         }
     }

@@ -12,7 +12,7 @@ use crate::{
         edit::{EditError, Refusal},
         error::DropError,
     },
-    server::catalog::DropStatus,
+    server::{catalog::DropStatus, visible_text::key_of},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -185,9 +185,9 @@ impl Edited {
             return Err(DropError::invalid("pairs", format!("must not make more than {MAX_STOCK} pairs in all")).into());
         }
         let pairs = pairs as i32;
-        let same = |known: &str| known.to_lowercase() == label.to_lowercase();
         if kind == Move::AddSize {
-            if self.sizes.iter().any(|(known, _)| same(known)) {
+            let key = key_of(&label);
+            if self.sizes.iter().any(|(known, _)| key_of(known) == key) {
                 return Err(Refusal::SizeExists.into());
             }
             if self.sizes.len() >= MAX_SIZES {

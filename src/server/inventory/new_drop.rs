@@ -5,7 +5,7 @@
 use crate::{
     domain::{ONE_SIZE, error::DropError},
     server::{
-        visible_text::is_showable,
+        visible_text::{is_showable, key_of},
         whole_number::{NumberOrText, WholeNumber},
     },
 };
@@ -276,8 +276,11 @@ impl TryFrom<Vec<NewSize>> for NewSizes {
         }
         let mut seen = HashSet::new();
         for (index, size) in sizes.iter().enumerate() {
-            if !seen.insert(size.label.0.to_lowercase()) {
-                return Err(DropError::invalid(format!("sizes[{index}].label"), "is there twice"));
+            if !seen.insert(key_of(&size.label.0)) {
+                return Err(DropError::invalid(
+                    format!("sizes[{index}].label"),
+                    "is there twice, or looks the same as another",
+                ));
             }
         }
         if sizes.iter().map(|size| size.stock.get()).sum::<i64>() > MAX_STOCK {

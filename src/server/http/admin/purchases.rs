@@ -14,7 +14,7 @@ use crate::{
         read_id,
     },
     server::{
-        auth::{admin::AdminSession, username},
+        auth::admin::AdminSession,
         database::{
             Pool,
             error::{fault, with_timeout},
@@ -23,6 +23,7 @@ use crate::{
         http::query::query,
         inventory::{self, Action, Actor, Edit, Label},
         state::AppState,
+        visible_text,
         whole_number::Id,
     },
     text::{self, desk},
@@ -174,7 +175,7 @@ async fn change_purchase(
 ) -> Response {
     let edit = Edit { actor: Actor::Session(session.id), expected: None, action };
     match inventory::edit(&state.inventory, drop_id, edit).await {
-        Ok(()) => Redirect::to(&format!("{}#order-{purchase_id}", wanted.address(drop_id))).into_response(),
+        Ok(_) => Redirect::to(&format!("{}#order-{purchase_id}", wanted.address(drop_id))).into_response(),
         Err(EditError::Drop(error)) => error_page(state, &error),
         Err(refusal) => {
             let content = view! {
@@ -226,7 +227,7 @@ impl Wanted {
     /// The number of an order, if that is what was typed, and how the buyer's name begins. What names cannot have is
     /// searched for as spaces.
     fn number_and_name(&self) -> (Option<i64>, String) {
-        let name = username::key_of(&self.search.replace(char::is_control, " "));
+        let name = visible_text::key_of(&self.search.replace(char::is_control, " "));
         let digits = name.strip_prefix("order").unwrap_or(&name).trim_start().trim_start_matches('#');
         let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
         (digits.parse().ok().filter(|_| is_number), name)
