@@ -19,19 +19,41 @@ use axum::{
 };
 use serde::Deserialize;
 
+/// For whom a call is made, and about which reservation it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NamedUser {
-    user_id: Option<Id>,
+pub(super) struct Named {
+    pub(super) user_id: Option<Id>,
     #[serde(rename = "user_id")]
-    user_id_snake: Option<Id>,
+    pub(super) user_id_snake: Option<Id>,
+    pub(super) reservation_id: Option<Id>,
+    #[serde(rename = "reservation_id")]
+    pub(super) reservation_id_snake: Option<Id>,
 }
 
+/// An id that may be there, and the name of its field.
+type NamedId = (&'static str, Option<Id>);
+
 /// The `userId` or `user_id` of a body, or else of the query: some clients cannot send a body with `DELETE`.
-pub(super) fn named_user(body: [Option<Id>; 2], uri: &Uri) -> Result<(&'static str, Option<Id>), DropError> {
-    let query: NamedUser = read_query(uri)?;
-    let one = |[user_id, user_id_snake]: [_; 2]| one_of([("userId", user_id), ("user_id", user_id_snake)]);
-    match (one(body)?, one([query.user_id, query.user_id_snake])?) {
+pub(super) fn named_user(body: [Option<Id>; 2], uri: &Uri) -> Result<NamedId, DropError> {
+    let query: Named = read_query(uri)?;
+    in_body_or_query(["userId", "user_id"], body, [query.user_id, query.user_id_snake])
+}
+
+/// Likewise the reservation.
+pub(super) fn named_reservation(body: [Option<Id>; 2], uri: &Uri) -> Result<Option<i64>, DropError> {
+    let query: Named = read_query(uri)?;
+    let query = [query.reservation_id, query.reservation_id_snake];
+    Ok(in_body_or_query(["reservationId", "reservation_id"], body, query)?.1.map(Id::get))
+}
+
+fn in_body_or_query(
+    [camel, snake]: [&'static str; 2],
+    body: [Option<Id>; 2],
+    query: [Option<Id>; 2],
+) -> Result<NamedId, DropError> {
+    let one = |[in_camel, in_snake]: [_; 2]| one_of([(camel, in_camel), (snake, in_snake)]);
+    match (one(body)?, one(query)?) {
         ((_, Some(in_body)), (field, Some(in_query))) if in_body != in_query => {
             Err(DropError::invalid(field, "is there twice, and another one in the body"))
         }

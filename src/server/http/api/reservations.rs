@@ -1,7 +1,7 @@
 //! `/api/drops/{dropId}/reserve` and `/api/drops/{dropId}/reservation`
 
 use super::{
-    acting_user::{acting_user, named_user},
+    acting_user::{Named, acting_user, named_reservation, named_user},
     body::{Body, DropId},
     timed::Timed,
 };
@@ -80,14 +80,6 @@ struct ReserveResponse {
     new_stock: i32,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReleaseRequest {
-    user_id: Option<Id>,
-    #[serde(rename = "user_id")]
-    user_id_snake: Option<Id>,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReleaseResponse {
@@ -95,15 +87,17 @@ struct ReleaseResponse {
     new_stock: i32,
 }
 
+/// With `reservationId`, a late copy gives back no other pair.
 async fn release(
     State(state): State<AppState>,
     DropId(drop_id): DropId,
     caller: Caller,
     uri: Uri,
-    Body(request): Body<ReleaseRequest>,
+    Body(named): Body<Named>,
 ) -> Result<Json<ReleaseResponse>, DropError> {
-    let user_id = named_user([request.user_id, request.user_id_snake], &uri)?;
+    let user_id = named_user([named.user_id, named.user_id_snake], &uri)?;
+    let reservation_id = named_reservation([named.reservation_id, named.reservation_id_snake], &uri)?;
     let user = acting_user(&state, &caller, user_id).await?;
-    let Released { new_stock, .. } = inventory::release(&state.inventory, user, drop_id, None).await?;
+    let Released { new_stock, .. } = inventory::release(&state.inventory, user, drop_id, reservation_id).await?;
     Ok(Json(ReleaseResponse { new_stock }))
 }
