@@ -1,4 +1,4 @@
-import { card, connection, expect, open, signIn, test } from "./shop";
+import { card, connection, expect, open, signIn, test, toast } from "./shop";
 
 test("what an operator edits changes on open pages, and what was deleted goes", async ({ context, shop }) => {
   const drop = await shop.createDrop({ name: "Volt Runner", totalStock: 10 });
@@ -52,4 +52,71 @@ test("an open page follows a database that went back to an earlier state", async
   await expect(connection(page)).toHaveText("Connected");
   await volt.getByRole("button", { name: "Reserve" }).click();
   await expect(volt.getByRole("button", { name: "Complete purchase" })).toBeVisible();
+});
+
+test("what was archived while a page was offline leaves it, and what is over long ago stays on its page", async ({
+  context,
+  shop,
+  consoleErrors,
+}) => {
+  const [archived, past] = [await shop.createDrop({ name: "Volt Runner" }), await shop.createDrop({ name: "Court 76" })];
+  const end = (id: number, ago: string) =>
+    shop.sql(`update drops set starts_at = now() - interval '9 years', ends_at = now() - interval '${ago}' where id = ${id}`);
+  await end(archived, "1 hour");
+  await end(past, "8 years");
+  await shop.sql(`with new as (
+                    insert into drops (name, price_cents, starts_at, sold_out_since)
+                    select 'Past ' || n, 100, now() - interval '2 years', now() - interval '1 year'
+                    from generate_series(1, 12) n returning id
+                  )
+                  insert into drop_sizes (drop_id, label, position, total_stock, available_stock)
+                  select id, 'One size', 1, 0, 0 from new`);
+  const [dashboard, page, pastPage] = [await context.newPage(), await context.newPage(), await context.newPage()];
+  await open(dashboard);
+  await expect(card(dashboard, "Volt Runner")).toBeVisible();
+  await open(page, `/drops/${archived}`);
+  await open(pastPage, `/drops/${past}`);
+
+  await shop.kill();
+  for (const shown of [dashboard, page, pastPage]) await expect(connection(shown)).not.toHaveText("Connected");
+  await shop.sql(`update drops set status = 'archived' where id = ${archived}`);
+  await shop.start();
+  for (const shown of [dashboard, page, pastPage]) await expect(connection(shown)).toHaveText("Connected");
+  await expect(card(dashboard, "Volt Runner")).toHaveCount(0);
+  await expect(page.getByRole("heading", { name: "Nothing here" })).toBeVisible();
+  await expect(card(pastPage, "Court 76")).toBeVisible();
+  // The server was away, and the drop's page was told that the drop is.
+  consoleErrors.length = 0;
+});
+
+test("a limit that is set later offers no more pairs to who has as many", async ({ page, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner" });
+  await open(page);
+  await signIn(page, "alice");
+  const volt = card(page, "Volt Runner");
+  for (const _ of ["one", "another"]) {
+    await volt.getByRole("button", { name: "Reserve" }).click();
+    await volt.getByRole("button", { name: "Complete purchase" }).click();
+    await expect(volt.getByRole("button", { name: "Reserve another" })).toBeVisible();
+  }
+  await shop.sql(`update drops set limit_per_user = 2 where id = ${drop}`);
+  await expect(volt.getByText("2 per person")).toBeAttached();
+  await expect(volt.getByRole("button", { name: "Reserve another" })).toHaveCount(0);
+  await shop.sql(`update drops set limit_per_user = 3 where id = ${drop}`);
+  await expect(volt.getByRole("button", { name: "Reserve another" })).toBeVisible();
+});
+
+test("who signs in to reserve what was paused meanwhile sees that it is paused", async ({ page, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner" });
+  await open(page);
+  const volt = card(page, "Volt Runner");
+  await volt.getByRole("button", { name: "Sign in to reserve" }).click();
+  const dialog = page.getByRole("dialog", { name: "Sign in" });
+  await dialog.getByLabel("Username").fill("alice");
+  await shop.steer(`/api/drops/${drop}/pause`, {});
+  await expect(volt.getByText("Paused", { exact: true }).first()).toBeAttached();
+  await dialog.getByRole("button", { name: "Enter the drop" }).click();
+  await expect(page.getByRole("banner").getByText("alice", { exact: true })).toBeVisible();
+  await expect(volt.getByText("Paused", { exact: true }).first()).toBeVisible();
+  await expect(toast(page, /paused/i)).toHaveCount(0);
 });

@@ -7,7 +7,8 @@ use crate::{
     client::clock::Clock,
     client::toasts::Toasts,
     domain::{
-        LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot, SneakerDrop, User, Visitor,
+        LATEST_PURCHASERS, LISTED_PURCHASERS, Purchase, Purchaser, Reservation, ReservationStatus, Snapshot,
+        SneakerDrop, User, Visitor,
         error::DropError,
         event::{
             DropCreated, DropRemoved, DropUpdated, DropsSnapshot, Heartbeat, PurchaseCompleted, ReservationChange,
@@ -35,6 +36,8 @@ pub struct Store {
     pub resyncs: RwSignal<u32>,
     /// Drops with their ids, ordered by start.
     drops: RwSignal<Vec<(i64, ArcRwSignal<SneakerDrop>)>>,
+    /// The drop whose own page is open.
+    pub own_page: StoredValue<Option<i64>>,
     /// To which history of the database the versions of the drops belong.
     epoch: StoredValue<String>,
     /// Why the page was rendered without a snapshot; `None` once there is one.
@@ -73,6 +76,7 @@ impl Store {
             resyncs: RwSignal::new(0),
             drops: RwSignal::default(),
             failure: RwSignal::new(None),
+            own_page: StoredValue::default(),
             epoch: StoredValue::default(),
             has_just_signed_in: RwSignal::new(false),
             ended_reservations: StoredValue::default(),
@@ -214,10 +218,16 @@ impl Store {
         }
     }
 
-    /// Adds purchasers to a drop's list, of which a snapshot contains only the newest.
-    pub fn add_purchasers(self, drop_id: i64, purchasers: Vec<Purchaser>) {
+    /// Takes in the newest purchasers of a drop, of which a snapshot contains only those on a card. Who bought since is kept.
+    pub fn set_purchasers(self, drop_id: i64, purchasers: Vec<Purchaser>) {
+        let newest = purchasers.first().map_or(0, |newest| newest.purchase_id);
+        self.update_purchasers(drop_id, purchasers, |known| known.purchase_id > newest);
+    }
+
+    fn update_purchasers(self, drop_id: i64, purchasers: Vec<Purchaser>, is_kept: impl Fn(&Purchaser) -> bool) {
         if let Some(drop) = self.drops.with_untracked(|drops| find(drops, drop_id)) {
             drop.update(|drop| {
+                drop.latest_purchasers.retain(is_kept);
                 purchasers.into_iter().for_each(|purchaser| drop.add_purchaser(purchaser, LISTED_PURCHASERS))
             });
         }
@@ -244,18 +254,12 @@ impl Store {
             ServerEvent::PurchaseCompleted(completed) => {
                 let PurchaseCompleted { drop_id, purchase_id, purchaser: User { id, username }, purchased_at, .. } =
                     completed;
-                self.add_purchasers(drop_id, vec![Purchaser { id, username, purchase_id, purchased_at }]);
+                let purchaser = Purchaser { id, username, purchase_id, purchased_at };
+                self.update_purchasers(drop_id, vec![purchaser], |_| true);
             }
-            ServerEvent::DropCreated(DropCreated { drop }) | ServerEvent::DropUpdated(DropUpdated { drop }) => {
-                self.set_drops(&[drop]);
-            }
-            ServerEvent::DropRemoved(DropRemoved { drop_id, .. }) => {
-                if let Some(drop) = self.drops.with_untracked(|drops| find(drops, drop_id)) {
-                    // Its card may be kept for a moment.
-                    drop.update(|drop| (drop.available_stock, drop.held_stock) = (0, 0));
-                }
-                self.retain_drops(|drop| drop.id != drop_id);
-            }
+            ServerEvent::DropCreated(DropCreated { drop }) => self.set_drops(&[drop], LATEST_PURCHASERS),
+            ServerEvent::DropUpdated(DropUpdated { drop }) => self.set_drops(&[drop], LISTED_PURCHASERS),
+            ServerEvent::DropRemoved(DropRemoved { drop_id, .. }) => self.remove(drop_id),
             ServerEvent::Reservation(ReservationChange { reservation, purchase }) => self.apply(reservation, purchase),
             ServerEvent::Visitor(VisitorState { visitor }) => {
                 if visitor.is_none() && self.has_just_signed_in.get_untracked() {
@@ -277,17 +281,27 @@ impl Store {
                 }
             }
         }
-        self.set_drops(received);
-        // What is over long ago is in no snapshot, and a page that shows it keeps it.
-        let now = self.clock.now_untracked();
-        self.retain_drops(|drop| received.iter().any(|received| received.id == drop.id) || drop.is_over(now));
+        self.set_drops(received, LATEST_PURCHASERS);
+        // What is over long ago is in no snapshot. Its own page keeps it, and asks whether it is still there.
+        let own = self.own_page.get_value();
+        self.retain_drops(|drop| received.iter().any(|received| received.id == drop.id) || own == Some(drop.id));
     }
 
-    fn set_drops(self, received: &[SneakerDrop]) {
+    /// Removes a drop that is not shown any more.
+    pub fn remove(self, drop_id: i64) {
+        if let Some(drop) = self.drops.with_untracked(|drops| find(drops, drop_id)) {
+            // Its card may be kept for a moment.
+            drop.update(|drop| (drop.available_stock, drop.held_stock) = (0, 0));
+        }
+        self.retain_drops(|drop| drop.id != drop_id);
+    }
+
+    /// Takes in drops, each with at most `listed` of its purchasers.
+    fn set_drops(self, received: &[SneakerDrop], listed: usize) {
         let mut new = vec![];
         for drop in received {
             match self.drops.with_untracked(|drops| find(drops, drop.id)) {
-                Some(known) => known.update(|known| known.merge(drop)),
+                Some(known) => known.update(|known| known.merge(drop, listed)),
                 None => new.push((drop.id, ArcRwSignal::new(drop.clone()))),
             }
         }

@@ -69,6 +69,11 @@ impl SneakerDrop {
         *self.starts_at <= now && !self.has_ended(now)
     }
 
+    /// Whether somebody who has none yet can reserve a pair.
+    pub fn is_on_sale(&self, now: DateTime<Utc>) -> bool {
+        self.is_open(now) && !self.paused && self.available_stock > 0
+    }
+
     pub fn has_ended(&self, now: DateTime<Utc>) -> bool {
         self.ends_at.is_some_and(|ends_at| *ends_at <= now)
     }
@@ -92,18 +97,23 @@ impl SneakerDrop {
         add_purchaser(&mut self.latest_purchasers, purchaser, limit);
     }
 
-    /// Replaces this drop by `received` unless that version is older. The purchasers of both are kept either way, but those whom
-    /// the newer version would list if their purchase had not been cancelled.
-    pub fn merge(&mut self, received: &Self) {
-        if received.version > self.version {
-            remove_cancelled(&mut self.latest_purchasers, &received.latest_purchasers);
+    /// Takes in a drop that the server sent, with at most `listed` of its purchasers. An older version brings no stock, and removes
+    /// nobody. What was edited is as it was sent last: the node that a page was read from may have known of a sale before it
+    /// knew of an edit.
+    pub fn merge(&mut self, received: &Self, listed: usize) {
+        let mut known = std::mem::replace(self, received.clone());
+        if received.version >= known.version {
+            remove_cancelled(&mut known.latest_purchasers, &received.latest_purchasers, listed);
+        } else {
+            self.version = known.version;
+            self.total_stock = known.total_stock;
+            self.available_stock = known.available_stock;
+            self.held_stock = known.held_stock;
+            self.sizes = known.sizes;
         }
+        self.latest_purchasers = known.latest_purchasers;
         for purchaser in &received.latest_purchasers {
             self.add_purchaser(purchaser.clone(), LISTED_PURCHASERS);
-        }
-        if received.version >= self.version {
-            let latest_purchasers = std::mem::take(&mut self.latest_purchasers);
-            *self = Self { latest_purchasers, ..received.clone() };
         }
     }
 }
@@ -137,10 +147,11 @@ pub fn add_purchaser(list: &mut Vec<Purchaser>, purchaser: Purchaser, limit: usi
     }
 }
 
-/// Removes from a list those who are not among the newest purchasers, but are newer than the last of them.
-pub fn remove_cancelled(list: &mut Vec<Purchaser>, newest: &[Purchaser]) {
+/// Removes from a list those who would be among the newest purchasers if their purchase had not been cancelled. At most `listed`
+/// of the newest are there: if there are fewer, they are all.
+pub fn remove_cancelled(list: &mut Vec<Purchaser>, newest: &[Purchaser], listed: usize) {
     let oldest = match newest {
-        [.., oldest] if newest.len() >= LATEST_PURCHASERS => oldest.purchase_id,
+        [.., oldest] if newest.len() >= listed => oldest.purchase_id,
         _ => 0,
     };
     list.retain(|known| {
@@ -241,7 +252,7 @@ pub struct Visitor {
     /// Those of the current drops, newest first: of each drop as many as its limit, or the newest if it has none.
     #[serde(deserialize_with = "readable_elements")]
     pub purchases: Vec<Purchase>,
-    /// Ids of their purchases of the current drops that were cancelled.
+    /// Ids of their newest purchases that were cancelled, of any drop.
     #[serde(default, deserialize_with = "or_default")]
     pub cancelled_purchases: Vec<i64>,
 }
@@ -368,13 +379,53 @@ mod tests {
         assert!(!drop.is_open(at(100)));
     }
 
+    fn purchaser(purchase_id: i64) -> Purchaser {
+        let username = format!("user{purchase_id}");
+        Purchaser { id: purchase_id, username, purchase_id, purchased_at: at(purchase_id).into() }
+    }
+
+    #[test]
+    fn what_was_edited_is_as_it_was_sent_last_and_stock_as_in_the_newest_version() {
+        for (version, available_stock) in [(6, 4), (7, 9), (8, 9)] {
+            let mut drop = open_drop();
+            let received = SneakerDrop { price_cents: 100, paused: true, version, available_stock: 9, ..open_drop() };
+            drop.merge(&received, LATEST_PURCHASERS);
+            assert_eq!((drop.price_cents, drop.paused), (100, true), "{version}");
+            assert_eq!((drop.version, drop.available_stock), (version.max(7), available_stock));
+        }
+    }
+
+    #[test]
+    fn purchasers_whose_purchase_was_cancelled_are_listed_no_more() {
+        for (known, received, listed, expected) in [
+            // A card's three leave open who is older.
+            (vec![9, 8, 7, 6, 5], vec![9, 7, 6], LATEST_PURCHASERS, vec![9, 7, 6, 5]),
+            (vec![9, 8, 7, 6, 5], vec![9, 7], LATEST_PURCHASERS, vec![9, 7]),
+            // Who would be listed is cancelled, however old.
+            (vec![9, 8, 7, 6, 5], vec![9, 8, 7, 6], LISTED_PURCHASERS, vec![9, 8, 7, 6]),
+            (vec![9, 8, 7, 6, 5], vec![9, 8, 7], LISTED_PURCHASERS, vec![9, 8, 7]),
+            (vec![3, 2, 1], vec![], LISTED_PURCHASERS, vec![]),
+            (vec![2], vec![4, 3, 2], LISTED_PURCHASERS, vec![4, 3, 2]),
+            ((1..=20).rev().collect(), (2..=21).rev().filter(|id| *id != 5).collect(), LISTED_PURCHASERS, {
+                (2..=21).rev().filter(|id| *id != 5).collect()
+            }),
+        ] {
+            let drop = |ids: &[i64]| SneakerDrop {
+                latest_purchasers: ids.iter().copied().map(purchaser).collect(),
+                ..open_drop()
+            };
+            let mut known = drop(&known);
+            known.merge(&drop(&received), listed);
+            let ids: Vec<_> = known.latest_purchasers.iter().map(|purchaser| purchaser.purchase_id).collect();
+            assert_eq!(ids, expected, "{received:?}");
+        }
+    }
+
     #[test]
     fn purchasers_are_listed_once_and_newest_first_in_any_order_of_arrival() {
         let mut drop = open_drop();
         for purchase_id in [4, 9, 4, 2, 7, 9] {
-            let username = format!("user{purchase_id}");
-            let purchased_at = at(purchase_id).into();
-            drop.add_purchaser(Purchaser { id: purchase_id, username, purchase_id, purchased_at }, 3);
+            drop.add_purchaser(purchaser(purchase_id), 3);
         }
         assert_eq!(drop.latest_purchasers.iter().map(|known| known.purchase_id).collect::<Vec<_>>(), [9, 7, 4]);
     }

@@ -302,7 +302,7 @@ impl DropActions {
         let is_idle =
             self.store.reservation(self.drop_id).is_none() && self.store.purchases_of(self.drop_id).is_empty();
         let Some(drop) = self.store.get(self.drop_id).filter(|_| is_idle) else { return };
-        if drop.with_untracked(|drop| drop.is_open(now) && drop.available_stock > 0) {
+        if drop.with_untracked(|drop| drop.is_on_sale(now)) {
             match self.choice.with_untracked(Option::is_none) && drop.with_untracked(SneakerDrop::has_size_choice) {
                 true => self.store.toasts.notice(text::CHOOSE_A_SIZE.into()),
                 false => self.send_reserve(),

@@ -42,10 +42,9 @@ impl CardState {
         if let Some(reservation) = reservation.filter(|reservation| reservation.is_held(now)) {
             return Self::Held(reservation.clone());
         }
-        let open_with_stock = drop.is_open(now) && !drop.paused && drop.available_stock > 0;
         if let Some(purchase) = purchases.first() {
             let below_limit = drop.limit_per_user.is_none_or(|limit| purchases.len() < limit as usize);
-            let may_reserve = open_with_stock && below_limit;
+            let may_reserve = drop.is_on_sale(now) && below_limit;
             return Self::Bought { purchase: purchase.clone(), may_reserve };
         }
         if drop.has_ended(now) {
@@ -54,7 +53,7 @@ impl CardState {
             Self::Upcoming
         } else if drop.paused && !drop.is_sold_out() {
             Self::Paused
-        } else if open_with_stock {
+        } else if drop.is_on_sale(now) {
             if is_signed_in { Self::Open } else { Self::SignedOut }
         } else if drop.held_stock > 0 {
             Self::AllReserved

@@ -16,6 +16,7 @@ mod database_faults;
 mod drop_list;
 mod drops;
 mod edits;
+mod edits_while_selling;
 mod expiry;
 mod exports;
 mod failed_transactions;

@@ -304,14 +304,18 @@ async fn query_visitor(
         &limits
     );
     let purchases = purchases.fetch_all(&mut *connection).await?;
+    // Of any drop: a page of one that is over long ago may show the purchase.
     let cancelled = sqlx::query_scalar!(
-        "select id from purchases where user_id = $1 and drop_id = any($2) and status = 'cancelled'",
+        "select id from purchases where user_id = $1 and status = 'cancelled' order by id desc limit $2",
         user_id,
-        &drop_ids
+        MOST_CANCELLED
     );
     let cancelled_purchases = cancelled.fetch_all(&mut *connection).await?;
     Ok(Some(Visitor { user, reservations, purchases, cancelled_purchases }))
 }
+
+/// Of how many cancelled purchases a visitor's pages hear, the newest first.
+const MOST_CANCELLED: i64 = 100;
 
 /// Who made a reservation.
 pub(crate) async fn holder_of(pool: &Pool, reservation_id: i64) -> Result<Option<Identity>, DropError> {

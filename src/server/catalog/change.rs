@@ -17,16 +17,10 @@ pub(crate) struct StockChange {
     pub(crate) new_holders: Vec<(i64, DateTime<Utc>)>,
 }
 
-impl StockChange {
-    pub(crate) fn available(&self) -> i32 {
-        self.sizes.iter().map(|size| size.available_stock).sum()
-    }
-}
-
 /// Something that concerns one user, sent to the connections of that user after the commit.
 pub(crate) enum Notification {
     /// A reservation was made or left `active`; `purchase` if it was completed.
     Reservation { reservation: Reservation, purchase: Option<Purchase> },
-    /// The outcome of a transaction is unknown: the user's connections must read their state again.
-    UnknownOutcome { user_id: i64 },
+    /// The user's connections must read their state again: the outcome of a transaction is unknown, or an edit concerns them.
+    Outdated { user_id: i64 },
 }

@@ -18,8 +18,6 @@ pub(super) struct Customers {
     buyers: HashSet<i64>,
     /// The newest purchase in `buyers`. Purchases are numbered under the drop's lock, so in the order of their commits.
     pub(super) last_purchase_id: i64,
-    /// The newest cancellation of a purchase, as the audit log numbers it, of which the buyer was told.
-    pub(super) last_cancellation_id: i64,
     /// Whether this is complete as of the drop's version.
     pub(super) is_complete: bool,
     /// Until then a transaction with an unknown outcome may have been committed.
@@ -50,6 +48,11 @@ impl Customers {
         let came = held_until.iter().filter(|(user_id, until)| self.held_until.get(user_id) != Some(until));
         let went = self.held_until.keys().filter(|user_id| !held_until.contains_key(user_id));
         came.map(|(user_id, _)| *user_id).chain(went.copied()).collect()
+    }
+
+    /// Everybody who bought, as far as this node knows.
+    pub(super) fn buyers(&self) -> impl Iterator<Item = i64> {
+        self.buyers.iter().copied()
     }
 
     /// Applies a commit of this node; `is_next` if its version directly follows the known one.

@@ -12,8 +12,12 @@ use std::collections::BTreeSet;
 /// A drop and what of it must still be sent.
 pub(super) struct Entry {
     pub(super) drop: SneakerDrop,
+    /// Of the last edit that `drop` has.
+    pub(super) edit_version: i64,
     /// Newest first, at most [`LISTED_PURCHASERS`]; the first few are also in `drop`.
     pub(super) purchasers: Vec<Purchaser>,
+    /// The version as of which `purchasers` was read from the database.
+    listed_at: i64,
     pub(super) customers: Customers,
     pending: Pending,
 }
@@ -31,10 +35,11 @@ struct Pending {
 }
 
 impl Entry {
-    pub(super) fn new(mut drop: SneakerDrop, purchasers: Vec<Purchaser>) -> Self {
-        drop.latest_purchasers = purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
+    pub(super) fn new(mut drop: SneakerDrop, edit_version: i64) -> Self {
+        let purchasers = drop.latest_purchasers.clone();
+        drop.latest_purchasers.truncate(LATEST_PURCHASERS);
         let pending = Pending { is_new: true, ..Pending::default() };
-        Self { drop, purchasers, customers: Customers::default(), pending }
+        Self { listed_at: drop.version, drop, edit_version, purchasers, customers: Customers::default(), pending }
     }
 
     /// Forgets what must still be sent, because every connection gets a snapshot.
@@ -48,62 +53,88 @@ impl Entry {
     }
 
     pub(super) fn apply(&mut self, change: StockChange) {
-        if change.version > self.drop.version {
-            let is_next = change.version == self.drop.version + 1;
+        let StockChange { version, held, reason, .. } = change;
+        if version > self.drop.version {
+            let is_next = version == self.drop.version + 1;
             self.customers.apply(&change, self.drop.limit_per_user.is_some(), is_next);
-            self.mark_changed_sizes(&change.sizes, is_next);
-            self.drop.version = change.version;
-            // An edit before this commit added pairs or took some back, and is read later.
-            let total_stock = change.sizes.iter().map(|size| size.total_stock).sum();
-            self.pending.is_edited |= total_stock != self.drop.total_stock;
-            self.drop.total_stock = total_stock;
-            self.drop.available_stock = change.available();
-            self.drop.held_stock = change.held;
-            self.drop.sizes = change.sizes;
-            self.pending.reason = Some(change.reason);
+            self.set_stock(version, change.sizes, held);
+            self.pending.reason = Some(reason);
         }
         change.purchasers.into_iter().for_each(|purchaser| self.add_purchaser(purchaser));
     }
 
-    /// Takes in a state that another node committed, or this one without receiving the reply. The reason follows from the
-    /// counts. Returns the users who bought since.
-    pub(super) fn replace(&mut self, drop: SneakerDrop, purchasers: Vec<Purchaser>) -> Vec<i64> {
-        let is_known = |new: &Purchaser| self.purchasers.iter().any(|known| known.purchase_id == new.purchase_id);
-        let bought = purchasers.iter().filter(|new| !is_known(new)).map(|new| new.id).collect();
-        if drop.version > self.drop.version {
-            let listed = self.purchasers.len();
-            remove_cancelled(&mut self.purchasers, &purchasers);
-            remove_cancelled(&mut self.pending.purchases, &purchasers);
-            self.pending.is_edited |= self.purchasers.len() < listed;
-            self.drop.latest_purchasers = self.purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
-        }
-        for purchaser in purchasers.into_iter().rev() {
-            self.add_purchaser(purchaser);
-        }
-        if drop.version >= self.drop.version {
-            // A commit of this node may have brought the version of an edit before the edit itself was read.
-            self.pending.is_edited |= is_edited(&self.drop, &drop);
-        }
-        if drop.version > self.drop.version {
-            self.mark_changed_sizes(&drop.sizes, drop.version == self.drop.version + 1);
+    /// Takes in what an edit or another node committed, or this one without receiving the reply: fields that can be edited by
+    /// their version, stock by its own, as commits of this node may have come in between. Returns the users who bought since.
+    pub(super) fn merge(&mut self, read: SneakerDrop, edit_version: i64, last_purchase_id: i64) -> Vec<i64> {
+        let bought = if read.version < self.listed_at {
+            vec![]
+        } else {
+            self.listed_at = read.version;
+            self.list(&read.latest_purchasers, last_purchase_id)
+        };
+        if read.version > self.drop.version {
             let sold = |drop: &SneakerDrop| drop.total_stock - drop.available_stock - drop.held_stock;
-            self.pending.reason = Some(if sold(&drop) > sold(&self.drop) {
+            self.pending.reason = Some(if sold(&read) > sold(&self.drop) {
                 Reason::Purchased
-            } else if drop.available_stock < self.drop.available_stock {
+            } else if read.available_stock < self.drop.available_stock {
                 Reason::Reserved
             } else {
                 Reason::Released
             });
+            self.set_stock(read.version, read.sizes.clone(), read.held_stock);
         }
-        if drop.version >= self.drop.version {
-            self.drop = SneakerDrop { latest_purchasers: std::mem::take(&mut self.drop.latest_purchasers), ..drop };
+        if edit_version > self.edit_version {
+            self.edit_version = edit_version;
+            self.pending.is_edited = true;
+            let known = self.drop.clone();
+            self.drop = SneakerDrop {
+                version: known.version,
+                total_stock: known.total_stock,
+                available_stock: known.available_stock,
+                held_stock: known.held_stock,
+                sizes: known.sizes,
+                latest_purchasers: known.latest_purchasers,
+                ..read
+            };
         }
         bought
     }
 
+    fn set_stock(&mut self, version: i64, sizes: Vec<Size>, held: i32) {
+        self.mark_changed_sizes(&sizes, version == self.drop.version + 1);
+        self.drop.version = version;
+        self.drop.total_stock = sizes.iter().map(|size| size.total_stock).sum();
+        self.drop.available_stock = sizes.iter().map(|size| size.available_stock).sum();
+        self.drop.held_stock = held;
+        self.drop.sizes = sizes;
+    }
+
+    /// Makes the list what the database has, and keeps those who bought later than what was read: ids of purchases rise with
+    /// the versions of their drop. Returns the users who are new in it.
+    fn list(&mut self, read: &[Purchaser], last_purchase_id: i64) -> Vec<i64> {
+        let later = self.purchasers.iter().filter(|known| known.purchase_id > last_purchase_id);
+        let mut newest: Vec<_> = later.chain(read).cloned().collect();
+        newest.truncate(LISTED_PURCHASERS);
+        let is_known = |new: &&Purchaser| self.purchasers.iter().any(|known| known.purchase_id == new.purchase_id);
+        let bought = newest.iter().filter(|new| !is_known(new)).map(|new| new.id).collect();
+        let listed = self.purchasers.len();
+        remove_cancelled(&mut self.purchasers, &newest, LISTED_PURCHASERS);
+        remove_cancelled(&mut self.pending.purchases, &newest, LISTED_PURCHASERS);
+        self.pending.is_edited |= self.purchasers.len() < listed;
+        for purchaser in newest.into_iter().rev() {
+            self.add_purchaser(purchaser);
+        }
+        self.drop.latest_purchasers = self.purchasers.iter().take(LATEST_PURCHASERS).cloned().collect();
+        bought
+    }
+
     /// Marks the sizes that a newer state changes. If it does not directly follow, any size may have changed and changed back,
-    /// so all are marked.
+    /// so all are marked. Other sizes, and other totals of them, are an edit's.
     fn mark_changed_sizes(&mut self, sizes: &[Size], is_next: bool) {
+        let is_same =
+            |before: &Size, after: &Size| before.label == after.label && before.total_stock == after.total_stock;
+        self.pending.is_edited |= self.drop.sizes.len() != sizes.len()
+            || std::iter::zip(&self.drop.sizes, sizes).any(|(before, after)| !is_same(before, after));
         for (before, after) in std::iter::zip(&self.drop.sizes, sizes) {
             if !is_next || before.available_stock != after.available_stock {
                 self.pending.changed_sizes.insert(after.label.clone());
@@ -158,13 +189,93 @@ impl Entry {
     }
 }
 
-/// Whether something else than stock differs.
-fn is_edited(before: &SneakerDrop, after: &SneakerDrop) -> bool {
-    let shown = |drop: &SneakerDrop| {
-        let SneakerDrop { name, description, price_cents, image_url, limit_per_user, .. } = drop.clone();
-        let SneakerDrop { starts_at, ends_at, paused, sizes, .. } = drop.clone();
-        let sizes: Vec<_> = sizes.into_iter().map(|size| (size.label, size.total_stock)).collect();
-        (name, description, price_cents, image_url, limit_per_user, starts_at, ends_at, paused, sizes)
-    };
-    shown(before) != shown(after)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn purchaser(purchase_id: i64) -> Purchaser {
+        let username = format!("user{purchase_id}");
+        Purchaser { id: purchase_id, username, purchase_id, purchased_at: DateTime::<Utc>::UNIX_EPOCH.into() }
+    }
+
+    /// A drop of which these were bought, as it is in this version.
+    fn drop(version: i64, price_cents: i32, bought: &[i64]) -> SneakerDrop {
+        let available_stock = 100 - version as i32;
+        SneakerDrop {
+            id: 1,
+            name: "Volt Runner".into(),
+            description: String::new(),
+            price_cents,
+            image_url: None,
+            limit_per_user: None,
+            version,
+            starts_at: DateTime::<Utc>::UNIX_EPOCH.into(),
+            ends_at: None,
+            paused: false,
+            total_stock: 100,
+            available_stock,
+            held_stock: 0,
+            sizes: vec![Size { label: "US 9".into(), total_stock: 100, available_stock }],
+            latest_purchasers: bought.iter().rev().copied().map(purchaser).collect(),
+        }
+    }
+
+    /// A commit of this node, which sold these.
+    fn commit(version: i64, bought: &[i64]) -> StockChange {
+        StockChange {
+            drop_id: 1,
+            version,
+            sizes: drop(version, 0, &[]).sizes,
+            held: 0,
+            reason: Reason::Purchased,
+            purchasers: bought.iter().copied().map(purchaser).collect(),
+            settled_user_ids: vec![],
+            new_holders: vec![],
+        }
+    }
+
+    fn listed(entry: &Entry) -> Vec<i64> {
+        entry.purchasers.iter().rev().map(|purchaser| purchaser.purchase_id).collect()
+    }
+
+    #[test]
+    fn edit_is_taken_in_although_the_sale_went_on() {
+        let mut entry = Entry::new(drop(5, 100, &[1, 2]), 1);
+        entry.flush(DateTime::UNIX_EPOCH);
+        entry.apply(commit(7, &[4]));
+        // The edit was version 6 and cancelled nothing; somebody bought before it on another node.
+        entry.merge(drop(6, 200, &[1, 2, 3]), 2, 3);
+        assert_eq!((entry.drop.version, entry.drop.price_cents, entry.drop.available_stock), (7, 200, 93));
+        assert_eq!(listed(&entry), [1, 2, 3, 4]);
+        let events = entry.flush(DateTime::UNIX_EPOCH);
+        assert!(
+            matches!(&events[0], ServerEvent::DropUpdated(updated) if updated.drop.price_cents == 200),
+            "{events:?}"
+        );
+    }
+
+    #[test]
+    fn what_was_read_earlier_undoes_nothing() {
+        let mut entry = Entry::new(drop(5, 100, &[1, 2]), 1);
+        entry.merge(drop(7, 300, &[2]), 3, 2);
+        entry.merge(drop(6, 200, &[1, 2]), 2, 2);
+        assert_eq!((entry.drop.version, entry.drop.price_cents), (7, 300));
+        assert_eq!(listed(&entry), [2]);
+    }
+
+    #[test]
+    fn list_is_what_the_database_lists_and_who_bought_since() {
+        for (cancelled, since, expected) in
+            [(1, vec![], vec![2, 3, 4]), (3, vec![5], vec![1, 2, 4, 5]), (4, vec![5, 6], vec![1, 2, 3, 5, 6])]
+        {
+            let mut entry = Entry::new(drop(5, 100, &[1, 2, 3, 4]), 1);
+            entry.flush(DateTime::UNIX_EPOCH);
+            entry.apply(commit(7, &since));
+            let left: Vec<_> = (1..=4).filter(|id| *id != cancelled).collect();
+            entry.merge(drop(6, 100, &left), 1, 4);
+            assert_eq!(listed(&entry), expected);
+            let events = entry.flush(DateTime::UNIX_EPOCH);
+            assert!(matches!(&events[0], ServerEvent::DropUpdated(_)), "{events:?}");
+        }
+    }
 }

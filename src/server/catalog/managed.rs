@@ -11,8 +11,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A drop in any status, as the database has it.
-#[derive(Serialize)]
+/// A drop in any status, as the database has it, with the newest [`LISTED_PURCHASERS`](crate::domain::LISTED_PURCHASERS).
+#[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ManagedDrop {
     #[serde(flatten)]
@@ -37,23 +37,9 @@ impl Catalog {
     /// `None` if there is no such drop.
     pub(crate) async fn managed(pool: &Pool, drop_id: i64) -> Result<Option<ManagedDrop>, DropError> {
         let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
-        let read = with_timeout(async {
-            let (drops, mut purchasers) = query_drops(&mut connection, &[drop_id], false).await?;
-            let row = sqlx::query!(
-                r#"select status as "status: DropStatus", edit_version from drops where id = $1"#,
-                drop_id
-            );
-            Ok(drops.into_iter().next().zip(row.fetch_optional(&mut *connection).await?).map(|(drop, row)| {
-                ManagedDrop {
-                    drop: SneakerDrop { latest_purchasers: purchasers.remove(&drop_id).unwrap_or_default(), ..drop },
-                    status: row.status,
-                    edit_version: row.edit_version,
-                }
-            }))
-        });
-        let read = read.await?;
+        let read = with_timeout(query_drops(&mut connection, &[drop_id])).await?;
         connection.rollback().await.map_err(fault)?;
         connection.put_back();
-        Ok(read)
+        Ok(read.into_iter().next().map(|read| read.managed))
     }
 }

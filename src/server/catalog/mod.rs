@@ -4,6 +4,7 @@
 //! committed, and what this node committed without receiving the reply. Versions decide: an older state never replaces a
 //! newer one.
 
+mod cancellations;
 pub(crate) mod change;
 mod customers;
 mod entry;
@@ -15,12 +16,14 @@ mod reconcile;
 pub(crate) use managed::{DropStatus, ManagedDrop};
 pub(crate) use past::PastCursor;
 pub use reconcile::Outdated;
+pub(crate) use reconcile::ReadDrop;
 
 use super::clock::CLOCK_TOLERANCE;
 use crate::domain::{
     Purchaser, SneakerDrop,
     event::{DropRemoved, ServerEvent},
 };
+use cancellations::Cancellations;
 use change::StockChange;
 use chrono::{DateTime, Utc};
 use entry::Entry;
@@ -51,8 +54,9 @@ pub struct Catalog {
 struct Known {
     /// By the id of the drop.
     drops: BTreeMap<i64, Entry>,
-    /// Versions of drops that no page could read, so that they are not read again all the time.
-    unreadable: BTreeMap<i64, i64>,
+    /// Versions and edit versions of drops that no page could read, so that they are not read again all the time.
+    unreadable: BTreeMap<i64, (i64, i64)>,
+    cancellations: Cancellations,
     /// Removed since the last flush.
     removed: Vec<DropRemoved>,
     history: History,
@@ -167,17 +171,30 @@ impl Catalog {
         self.mark_changed();
     }
 
+    /// Takes in a drop as a transaction of this node edited it; `known_version` as for [`apply`](Self::apply). Returns the users
+    /// whose connections must read their state again.
+    pub(crate) fn apply_edit(&self, read: ReadDrop, known_version: i64) -> Vec<i64> {
+        let mut known = self.write();
+        known.is_doubted |= read.managed.drop.version <= known_version;
+        let users = read.merge_into(&mut known);
+        drop(known);
+        self.mark_changed();
+        users
+    }
+
     /// Adds a drop that this node created.
     pub(crate) fn insert(&self, drop: SneakerDrop) {
         self.write().drops.entry(drop.id).or_insert_with(|| {
-            let mut entry = Entry::new(drop, vec![]);
+            // Nothing of it was edited.
+            let mut entry = Entry::new(drop, 1);
             entry.customers.is_complete = true;
             entry
         });
         self.mark_changed();
     }
 
-    /// Asks for a reconciliation now, after an edit on this node.
+    /// Asks for a reconciliation now: after an edit on this node, other drops may be current, and a buyer may have to hear of a
+    /// cancellation.
     pub(crate) fn reconcile_soon(&self) {
         self.outdated.notify_one();
     }

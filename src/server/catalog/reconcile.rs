@@ -1,6 +1,6 @@
 //! How the catalog learns what others committed, and what this node committed without receiving the reply.
 
-use super::{Catalog, Known, customers::Customers, entry::Entry};
+use super::{Catalog, DropStatus, Known, ManagedDrop, customers::Customers, entry::Entry};
 use crate::{
     domain::{LISTED_PURCHASERS, Purchaser, Size, SneakerDrop, error::DropError},
     server::{
@@ -30,18 +30,22 @@ pub enum Outdated {
 
 /// What the database has, compared with what was known when it was asked.
 struct Comparison {
-    /// Drops of which something is not known, with their version.
-    changed: BTreeMap<i64, i64>,
+    /// The database's time.
+    now: DateTime<Utc>,
+    /// Drops of which something is not known, with their version and edit version.
+    changed: BTreeMap<i64, (i64, i64)>,
     /// Known drops that are not published any more, or do not exist.
     removed: Vec<i64>,
     /// Known drops that are not current any more.
     past: Vec<i64>,
+    /// Purchases that were cancelled lately, with their buyers.
+    cancelled: Vec<(i64, i64)>,
 }
 
 impl Catalog {
     /// Reads the database's clock and the versions of all current drops, then the drops that this node has in another version.
     pub async fn reconcile(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Outdated, DropError> {
-        let Comparison { mut changed, removed, past } = self.compare(pool, clock).await?;
+        let Comparison { now, mut changed, removed, past, cancelled } = self.compare(pool, clock).await?;
         if self.read().is_doubted {
             return self.reload_all(pool, clock).await;
         }
@@ -59,18 +63,24 @@ impl Catalog {
             drop(known);
             self.mark_changed();
         }
-        changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
+        let is_behind = |drop_id: &i64, versions: &mut (i64, i64)| self.is_behind(*drop_id, *versions);
+        changed.retain(is_behind);
         if !changed.is_empty() {
             tokio::time::sleep(OWN_COMMIT_DELAY).await;
-            changed.retain(|drop_id, version| self.is_behind(*drop_id, *version));
+            changed.retain(is_behind);
         }
-        if changed.is_empty() {
-            return Ok(Outdated::Users(vec![]));
+        let read = match changed.is_empty() {
+            true => vec![],
+            false => self.read_drops(pool, &changed.into_keys().collect::<Vec<_>>()).await?,
+        };
+        let mut known = self.write();
+        let mut users = known.cancellations.take(now, &cancelled);
+        if !read.is_empty() {
+            users.extend(read.into_iter().flat_map(|drop| drop.merge_into(&mut known)));
+            drop(known);
+            self.mark_changed();
         }
-        let read = self.read_drops(pool, &changed.into_keys().collect::<Vec<_>>()).await?;
-        let changed_users = read.into_iter().flat_map(|drop| drop.merge_into(&mut self.write())).collect();
-        self.mark_changed();
-        Ok(Outdated::Users(changed_users))
+        Ok(Outdated::Users(users))
     }
 
     /// Replaces everything that is known, and begins another epoch.
@@ -101,10 +111,11 @@ impl Catalog {
 
     /// Compares all versions. Sets the clock from the same query.
     async fn compare(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Comparison, DropError> {
-        let (mut ids, mut versions, mut are_complete) = (vec![], vec![], vec![]);
-        for (id, version, is_complete) in self.read().versions() {
+        let (mut ids, mut versions, mut edit_versions, mut are_complete) = (vec![], vec![], vec![], vec![]);
+        for (id, (version, edit_version), is_complete) in self.read().versions() {
             ids.push(id);
             versions.push(version);
+            edit_versions.push(edit_version);
             are_complete.push(is_complete);
         }
         let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
@@ -112,15 +123,18 @@ impl Catalog {
         let rows = sqlx::query!(
             r#"select clock_timestamp() as "now!", current_setting('transaction_read_only') = 'on' as "is_read_only!",
                    server_identity() as server,
-                   d.id as "id?", d.version as "version?", known.id as known_id, known.version as known_version,
+                   d.id as "id?", d.version as "version?", d.edit_version as "edit_version?",
+                   known.id as known_id, known.version as known_version,
                    exists (select from drops where id = known.id and status = 'published') as "exists!"
                from (select) as always
                left join (
-                   current_drops d full join unnest($1::bigint[], $2::bigint[], $3::boolean[])
-                       as known (id, version, is_complete) on known.id = d.id
-               ) on known.version is distinct from d.version or not known.is_complete"#,
+                   current_drops d full join unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[])
+                       as known (id, version, edit_version, is_complete) on known.id = d.id
+               ) on known.version is distinct from d.version or known.edit_version is distinct from d.edit_version
+                   or not known.is_complete"#,
             &ids,
             &versions,
+            &edit_versions,
             &are_complete
         );
         let rows = with_timeout(rows.fetch_all(&mut *connection)).await?;
@@ -131,8 +145,12 @@ impl Catalog {
             pool.close_idle();
             return Err(DropError::Unavailable);
         }
-        connection.put_back();
         clock.set(first.now, requested, Instant::now());
+        let since = self.read().cancellations.since(first.now);
+        let cancelled =
+            sqlx::query!("select id, user_id from purchases where status = 'cancelled' and cancelled_at > $1", since);
+        let cancelled = with_timeout(cancelled.fetch_all(&mut *connection)).await?;
+        connection.put_back();
         let mut known = self.write();
         let is_other_server = first.server.clone().is_some_and(|server| known.history.set_server(server));
         // What was known had been committed.
@@ -140,10 +158,12 @@ impl Catalog {
             rows.iter().any(|row| row.version.zip(row.known_version).is_some_and(|(version, known)| version < known));
         known.is_doubted |= is_other_server || is_lower;
         drop(known);
-        let mut comparison = Comparison { changed: BTreeMap::new(), removed: vec![], past: vec![] };
+        let cancelled = cancelled.into_iter().map(|row| (row.id, row.user_id)).collect();
+        let now = first.now;
+        let mut comparison = Comparison { now, changed: BTreeMap::new(), removed: vec![], past: vec![], cancelled };
         for row in rows {
-            match (row.id.zip(row.version), row.known_id) {
-                (Some((id, version)), _) => drop(comparison.changed.insert(id, version)),
+            match (row.id.zip(row.version.zip(row.edit_version)), row.known_id) {
+                (Some((id, versions)), _) => drop(comparison.changed.insert(id, versions)),
                 (None, Some(known_id)) if row.exists => comparison.past.push(known_id),
                 (None, Some(known_id)) => comparison.removed.push(known_id),
                 (None, None) => {}
@@ -155,10 +175,10 @@ impl Catalog {
     /// A drop that is not current, with its newest purchasers; `None` if it does not exist or no page could read it.
     pub(crate) async fn read_past(&self, pool: &Pool, drop_id: i64) -> Result<Option<SneakerDrop>, DropError> {
         let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
-        let (drops, mut purchasers) = with_timeout(query_drops(&mut connection, &[drop_id], true)).await?;
+        let read = with_timeout(query_drops(&mut connection, &[drop_id])).await?;
         connection.put_back();
-        let read = drops.into_iter().find(is_readable);
-        Ok(read.map(|drop| SneakerDrop { latest_purchasers: purchasers.remove(&drop_id).unwrap_or_default(), ..drop }))
+        let is_shown = |managed: &ManagedDrop| managed.status == DropStatus::Published && is_readable(&managed.drop);
+        Ok(read.into_iter().map(|read| read.managed).find(is_shown).map(|managed| managed.drop))
     }
 
     /// The drop that was created with an idempotency key, which may be a draft.
@@ -173,64 +193,67 @@ impl Catalog {
         }
     }
 
-    /// Whether the catalog is older than this version of the drop, or incomplete.
-    fn is_behind(&self, drop_id: i64, version: i64) -> bool {
-        self.read().drops.get(&drop_id).is_none_or(|entry| entry.known_version() < version)
+    /// Whether the catalog is older than these versions of the drop, or incomplete.
+    fn is_behind(&self, drop_id: i64, (version, edit_version): (i64, i64)) -> bool {
+        let is_older = |entry: &Entry| entry.known_version() < version || entry.edit_version < edit_version;
+        self.read().drops.get(&drop_id).is_none_or(is_older)
     }
 
     /// Reads drops with their customers in one snapshot.
     async fn read_drops(&self, pool: &Pool, ids: &[i64]) -> Result<Vec<ReadDrop>, DropError> {
-        let last_ids = self.last_ids(ids);
         let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
-        let read = with_timeout(async {
-            let (drops, mut purchasers) = query_drops(&mut connection, ids, true).await?;
-            let mut customers = query_customers(&mut connection, ids, last_ids).await?;
-            let read = drops.into_iter().map(|drop| {
-                let purchasers = purchasers.remove(&drop.id).unwrap_or_default();
-                ReadDrop { purchasers, customers: customers.remove(&drop.id).unwrap_or_default(), drop }
-            });
-            Ok(read.collect())
-        });
-        let read = read.await?;
+        let read = with_timeout(self.query(&mut connection, ids)).await?;
         connection.rollback().await.map_err(fault)?;
         connection.put_back();
         Ok(read)
     }
 
-    /// For each drop the newest purchase that its customers include, and the newest cancellation that they know of.
-    fn last_ids(&self, drop_ids: &[i64]) -> (Vec<i64>, Vec<i64>) {
+    /// Reads drops with their customers in the caller's transaction, which has a snapshot or their locks.
+    pub(crate) async fn query(&self, connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<ReadDrop>, sqlx::Error> {
+        let last_purchase_ids = self.last_purchase_ids(ids);
+        let mut read = query_drops(&mut *connection, ids).await?;
+        let mut customers = query_customers(&mut *connection, ids, &last_purchase_ids).await?;
+        let current = sqlx::query_scalar!(r#"select id as "id!" from current_drops where id = any($1)"#, ids);
+        let current = current.fetch_all(connection).await?;
+        for drop in &mut read {
+            drop.is_current = current.contains(&drop.managed.drop.id);
+            drop.customers = customers.remove(&drop.managed.drop.id).unwrap_or_default();
+        }
+        Ok(read)
+    }
+
+    /// For each drop the newest purchase that its customers include.
+    fn last_purchase_ids(&self, drop_ids: &[i64]) -> Vec<i64> {
         let known = self.read();
-        let last_ids = |customers: &Customers| (customers.last_purchase_id, customers.last_cancellation_id);
-        drop_ids.iter().map(|id| known.drops.get(id).map_or((0, 0), |entry| last_ids(&entry.customers))).unzip()
+        let last_id = |id| known.drops.get(id).map_or(0, |entry: &Entry| entry.customers.last_purchase_id);
+        drop_ids.iter().map(last_id).collect()
     }
 }
 
 impl Known {
-    /// Every drop with its version and whether everything of it is known, also those that cannot be read.
-    fn versions(&self) -> impl Iterator<Item = (i64, i64, bool)> {
-        let drops = self.drops.iter().map(|(id, entry)| (*id, entry.drop.version, entry.customers.is_complete));
-        drops.chain(self.unreadable.iter().map(|(id, version)| (*id, *version, true)))
+    /// Every drop with its version, its edit version and whether everything of it is known, also those that cannot be read.
+    fn versions(&self) -> impl Iterator<Item = (i64, (i64, i64), bool)> {
+        let versions = |entry: &Entry| (entry.drop.version, entry.edit_version);
+        let drops = self.drops.iter().map(move |(id, entry)| (*id, versions(entry), entry.customers.is_complete));
+        drops.chain(self.unreadable.iter().map(|(id, versions)| (*id, *versions, true)))
     }
 }
 
-/// Drops with their sizes, and the newest purchasers of each; with `is_published` not those of drafts and archived ones.
-pub(super) async fn query_drops(
-    connection: &mut PgConnection,
-    ids: &[i64],
-    is_published: bool,
-) -> Result<(Vec<SneakerDrop>, HashMap<i64, Vec<Purchaser>>), sqlx::Error> {
+/// Drops in any status with their sizes and newest purchasers, without their customers and whether they are current.
+pub(super) async fn query_drops(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<ReadDrop>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at, d.is_paused,
+                d.status as "status: DropStatus", d.edit_version,
+                coalesce((select max(id) from purchases where drop_id = d.id), 0) as "last_purchase_id!",
                 coalesce(t.description, '') as "description!", s.label, s.total_stock, s.available_stock, s.held_stock
          from drops d join drop_sizes s on s.drop_id = d.id left join drop_descriptions t on t.drop_id = d.id
-         where d.id = any($1) and (d.status = 'published' or not $2) order by d.id, s.position"#,
-        ids,
-        is_published
+         where d.id = any($1) order by d.id, s.position"#,
+        ids
     );
-    let mut drops: Vec<SneakerDrop> = vec![];
+    let mut read: Vec<ReadDrop> = vec![];
     for row in rows.fetch_all(&mut *connection).await? {
-        if drops.last().is_none_or(|drop| drop.id != row.id) {
-            drops.push(SneakerDrop {
+        if read.last().is_none_or(|read| read.managed.drop.id != row.id) {
+            let drop = SneakerDrop {
                 id: row.id,
                 name: row.name,
                 description: row.description,
@@ -246,9 +269,15 @@ pub(super) async fn query_drops(
                 held_stock: 0,
                 sizes: vec![],
                 latest_purchasers: vec![],
+            };
+            read.push(ReadDrop {
+                managed: ManagedDrop { drop, status: row.status, edit_version: row.edit_version },
+                is_current: false,
+                last_purchase_id: row.last_purchase_id,
+                customers: ReadCustomers::default(),
             });
         }
-        let drop = drops.last_mut().expect("one was pushed");
+        let drop = &mut read.last_mut().expect("one was pushed").managed.drop;
         drop.total_stock += row.total_stock;
         drop.available_stock += row.available_stock;
         drop.held_stock += row.held_stock;
@@ -266,13 +295,14 @@ pub(super) async fn query_drops(
         ids,
         LISTED_PURCHASERS as i64
     );
-    let mut purchasers: HashMap<i64, Vec<Purchaser>> = HashMap::new();
     for row in rows.fetch_all(connection).await? {
         let (purchase_id, purchased_at) = (row.purchase_id, row.created_at.into());
         let purchaser = Purchaser { id: row.id, username: row.username, purchase_id, purchased_at };
-        purchasers.entry(row.drop_id).or_default().push(purchaser);
+        if let Some(read) = read.iter_mut().find(|read| read.managed.drop.id == row.drop_id) {
+            read.managed.drop.latest_purchasers.push(purchaser);
+        }
     }
-    Ok((drops, purchasers))
+    Ok(read)
 }
 
 /// What changed of a drop's customers, beside its holders.
@@ -282,14 +312,12 @@ struct ReadCustomers {
     held_until: HashMap<i64, DateTime<Utc>>,
     /// Users and their purchases since the last known one; empty if the drop has no limit.
     bought: Vec<(i64, i64)>,
-    /// Users and the cancellations of their purchases since the last known one.
-    cancelled: Vec<(i64, i64)>,
 }
 
 async fn query_customers(
     connection: &mut PgConnection,
     ids: &[i64],
-    (last_purchase_ids, last_cancellation_ids): (Vec<i64>, Vec<i64>),
+    last_purchase_ids: &[i64],
 ) -> Result<HashMap<i64, ReadCustomers>, sqlx::Error> {
     let mut customers: HashMap<i64, ReadCustomers> = HashMap::new();
     let holders = sqlx::query!(
@@ -305,65 +333,75 @@ async fn query_customers(
          join drops d on d.id = known.drop_id and d.limit_per_user is not null
          join purchases p on p.drop_id = known.drop_id and p.id > known.last_purchase_id",
         ids,
-        &last_purchase_ids
+        last_purchase_ids
     );
-    for row in buyers.fetch_all(&mut *connection).await? {
+    for row in buyers.fetch_all(connection).await? {
         customers.entry(row.drop_id).or_default().bought.push((row.user_id, row.id));
-    }
-    let cancelled = sqlx::query!(
-        r#"select c.drop_id, c.user_id as "user_id!", c.id
-           from unnest($1::bigint[], $2::bigint[]) as known (drop_id, last_id)
-           join drop_changes c on c.drop_id = known.drop_id and c.id > known.last_id
-           where c.user_id is not null"#,
-        ids,
-        &last_cancellation_ids
-    );
-    for row in cancelled.fetch_all(connection).await? {
-        customers.entry(row.drop_id).or_default().cancelled.push((row.user_id, row.id));
     }
     Ok(customers)
 }
 
-/// A drop as the database has it.
-struct ReadDrop {
-    drop: SneakerDrop,
-    purchasers: Vec<Purchaser>,
+/// A drop as a transaction read it.
+pub(crate) struct ReadDrop {
+    /// With the newest [`LISTED_PURCHASERS`].
+    pub(crate) managed: ManagedDrop,
+    is_current: bool,
+    /// The newest purchase, cancelled or not; 0 if there is none.
+    last_purchase_id: i64,
     customers: ReadCustomers,
 }
 
 impl ReadDrop {
-    /// Takes the drop into the catalog, or leaves it out if no page could read it. Returns the users whose reservations or
-    /// purchases changed.
-    fn merge_into(self, known: &mut Known) -> Vec<i64> {
-        let Self { drop, purchasers, customers: ReadCustomers { held_until, bought, cancelled } } = self;
-        let (id, version) = (drop.id, drop.version);
+    /// Takes the drop into the catalog, or leaves it out if it is not current or no page could read it. Returns the users whose
+    /// reservations or purchases changed, or matter from now on.
+    pub(super) fn merge_into(self, known: &mut Known) -> Vec<i64> {
+        let Self { managed: ManagedDrop { drop, status, edit_version }, is_current, last_purchase_id, customers } =
+            self;
+        let ReadCustomers { held_until, bought } = customers;
+        let (id, version, limit) = (drop.id, drop.version, drop.limit_per_user);
+        if status != DropStatus::Published {
+            known.unreadable.remove(&id);
+            known.remove(id);
+            return vec![];
+        }
+        if !is_current {
+            // Pages that show it keep it.
+            known.unreadable.remove(&id);
+            known.drops.remove(&id);
+            return vec![];
+        }
         if !is_readable(&drop) {
-            if known.unreadable.insert(id, version).is_none() {
+            if known.unreadable.insert(id, (version, edit_version)).is_none() {
                 tracing::error!(drop_id = id, "a drop is left out, because pages could not read it");
             }
             known.remove(id);
             return vec![];
         }
         known.unreadable.remove(&id);
-        let mut changed_users = vec![];
+        let mut users = vec![];
         let entry = match known.drops.entry(id) {
-            btree_map::Entry::Vacant(vacant) => vacant.insert(Entry::new(drop, purchasers)),
+            btree_map::Entry::Vacant(vacant) => {
+                users.extend(drop.latest_purchasers.iter().map(|purchaser| purchaser.id));
+                vacant.insert(Entry::new(drop, edit_version))
+            }
             btree_map::Entry::Occupied(known) => {
                 let entry = known.into_mut();
-                changed_users.extend(entry.replace(drop, purchasers));
+                let limit_before = entry.drop.limit_per_user;
+                users.extend(entry.merge(drop, edit_version, last_purchase_id));
+                if limit != limit_before {
+                    // Their pages know as many of their purchases as the limit was.
+                    users.extend(entry.customers.buyers());
+                }
                 entry
             }
         };
-        changed_users.extend(entry.customers.changed_users(&held_until));
-        for (user_id, cancellation_id) in cancelled {
-            changed_users.push(user_id);
-            entry.customers.last_cancellation_id = entry.customers.last_cancellation_id.max(cancellation_id);
-        }
+        users.extend(bought.iter().map(|(user_id, _)| *user_id));
+        users.extend(entry.customers.changed_users(&held_until));
         // Otherwise a commit of this node came in between, and what was read is older.
         if entry.drop.version == version {
             entry.customers.complete(held_until, bought);
         }
-        changed_users
+        users
     }
 }
 

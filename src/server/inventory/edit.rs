@@ -6,14 +6,14 @@ use super::{
     handle::Inventory,
     new_drop::{Description, DropName, ImageUrl, Label, NewSizes, Pairs, PriceCents, SaleTime},
     statements::LockMode,
-    transaction::{Committed, LockedDrop, TRANSACTION_TIMEOUT},
+    transaction::{LockedDrop, TRANSACTION_TIMEOUT},
 };
 use crate::{
     domain::{
         edit::{EditError, Refusal},
         error::{DropError, Missing},
     },
-    server::{catalog::change::Notification, database::error::fault},
+    server::{catalog::ManagedDrop, database::error::fault},
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -81,8 +81,8 @@ pub(crate) enum Move {
     TakeBack,
 }
 
-/// Changes a drop. A repetition of what is so already changes nothing.
-pub(crate) async fn edit(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<(), EditError> {
+/// Changes a drop, and returns it as the transaction of the edit had it. A repetition of what is so already changes nothing.
+pub(crate) async fn edit(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<ManagedDrop, EditError> {
     let inventory = inventory.clone();
     let bounded = async move {
         timeout(TRANSACTION_TIMEOUT, transact(&inventory, drop_id, edit))
@@ -96,23 +96,24 @@ pub(crate) async fn edit(inventory: &Inventory, drop_id: i64, edit: Edit) -> Res
     })
 }
 
-async fn transact(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<(), EditError> {
+async fn transact(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<ManagedDrop, EditError> {
+    let known_version = inventory.catalog.version(drop_id);
     let drop = LockedDrop::enter(&inventory.pool, drop_id, &[], LockMode::Wait).await.map_err(DropError::from)?;
     let mut drop = drop.ok_or(DropError::NotFound(Missing::Drop))?;
     let written = write(&mut drop, drop_id, edit).await.map_err(fault)?;
+    let mut drop = drop.write(inventory.reservation_ttl).await.map_err(DropError::from)?;
+    // Before the commit: after it, an error could not say any more that nothing was changed.
+    let read = inventory.catalog.query(drop.connection(), &[drop_id]).await.map_err(fault)?;
+    let read = read.into_iter().next().ok_or(DropError::NotFound(Missing::Drop))?;
+    let managed = read.managed.clone();
     // After a refusal nothing was written but what was due.
-    let (outcome, buyer) = match written {
-        Ok(buyer) => (Ok(()), buyer),
-        Err(refusal) => (Err(refusal), None),
-    };
-    let mut committed: Committed = drop.commit(inventory.reservation_ttl).await.map_err(DropError::from)?;
-    committed.notifications.extend(buyer.map(|user_id| Notification::UnknownOutcome { user_id }));
-    inventory.publish_edit(committed);
-    outcome
+    let committed = drop.commit().await.map_err(DropError::from)?;
+    inventory.publish_edit(committed, read, known_version);
+    written.map(|()| managed)
 }
 
-/// Writes the edit and its log entry; returns the buyer whose purchase was cancelled.
-async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result<Option<i64>, EditError>, sqlx::Error> {
+/// Writes the edit and its log entry.
+async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result<(), EditError>, sqlx::Error> {
     let before = Edited::read(drop.connection(), drop_id).await?;
     if edit.expected.is_some_and(|expected| expected != before.edit_version) {
         return Ok(Err(EditError::EditedMeanwhile { edit_version: before.edit_version }));
@@ -128,16 +129,15 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
     if let Some(outcome) = of_a_purchase {
         let change = match outcome {
             Outcome::Changed(change) => change,
-            Outcome::Before => return Ok(Ok(None)),
+            Outcome::Before => return Ok(Ok(())),
             Outcome::NoSuchPurchase => return Ok(Err(Refusal::NoSuchPurchase.into())),
         };
-        let buyer = change.user_id;
         let edit_version = before.edit_version + i64::from(!change.after.is_null());
         audit::log(drop.connection(), drop_id, edit.actor, now, NewChange { edit_version, ..change }).await?;
         if let Action::RemoveReason { purchase_id } = edit.action {
             audit::remove_reason(drop.connection(), drop_id, purchase_id).await?;
         }
-        return Ok(Ok(buyer));
+        return Ok(Ok(()));
     }
     let mut after = before.clone();
     let action = match after.apply(edit.action, &drop.state) {
@@ -145,14 +145,14 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
         Err(refusal) => return Ok(Err(refusal)),
     };
     if after == before {
-        return Ok(Ok(None));
+        return Ok(Ok(()));
     }
     after.edit_version += 1;
     after.write(&before, drop, drop_id).await?;
     let (before, after, edit_version) = before.differences(&after);
     let change = NewChange { action, edit_version, before, after, ..NewChange::default() };
     audit::log(drop.connection(), drop_id, edit.actor, now, change).await?;
-    Ok(Ok(None))
+    Ok(Ok(()))
 }
 
 /// Of what is done to a purchase.

@@ -7,7 +7,7 @@ use super::{
     transaction::Committed,
 };
 use crate::server::{
-    catalog::{Catalog, change::Notification},
+    catalog::{Catalog, ReadDrop, change::Notification},
     clock::DatabaseClock,
     database::Pool,
 };
@@ -89,16 +89,20 @@ impl Inventory {
         (self.notify)(committed.notifications);
     }
 
-    /// Tells of an edit. What it changed beyond stock, the catalog reads from the database, as it does after another node's.
-    pub(super) fn publish_edit(&self, committed: Committed) {
-        self.catalog.reconcile_soon();
+    /// Tells of an edit: of the drop as its transaction read it. `known_version` is the catalog's before that began.
+    pub(super) fn publish_edit(&self, mut committed: Committed, read: ReadDrop, known_version: i64) {
+        if committed.change.is_some() {
+            let outdated = self.catalog.apply_edit(read, known_version);
+            committed.notifications.extend(outdated.into_iter().map(|user_id| Notification::Outdated { user_id }));
+            self.catalog.reconcile_soon();
+        }
         (self.notify)(committed.notifications);
     }
 
     /// Makes the catalog and the users' connections ask the database, because a transaction may have been committed.
     pub(super) fn publish_unknown(&self, drop_id: i64, user_ids: impl Iterator<Item = i64>) {
         self.catalog.mark_uncertain(drop_id);
-        (self.notify)(user_ids.map(|user_id| Notification::UnknownOutcome { user_id }).collect());
+        (self.notify)(user_ids.map(|user_id| Notification::Outdated { user_id }).collect());
     }
 }
 

@@ -112,8 +112,8 @@ async fn submit<R: Clone>(
     user: Identity,
     request: impl FnOnce(Callers<R>) -> Request,
 ) -> Answer<R> {
-    // A drop that does not exist gets no queue and no worker.
-    if !inventory.catalog.has(drop_id) && !exists(&inventory.pool, drop_id).await? {
+    // A drop that does not exist gets no queue and no worker, and a draft is answered as one.
+    if !inventory.catalog.has(drop_id) && !is_or_was_shown(&inventory.pool, drop_id).await? {
         return Err(DropError::NotFound(Missing::Drop));
     }
     let (callers, answer) = Callers::one();
@@ -130,9 +130,12 @@ async fn submit<R: Clone>(
 /// repeated may take longer still, and its outcome is then unknown to the caller.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whether the drop exists although the catalog does not have it yet.
-async fn exists(pool: &Pool, drop_id: i64) -> Result<bool, DropError> {
-    let found = sqlx::query_scalar!(r#"select exists (select from drops where id = $1) as "exists!""#, drop_id);
+/// Whether a drop exists that the catalog does not have, and is no draft.
+async fn is_or_was_shown(pool: &Pool, drop_id: i64) -> Result<bool, DropError> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from drops where id = $1 and status <> 'draft') as "exists!""#,
+        drop_id
+    );
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
     let found = with_timeout(found.fetch_one(&mut *connection)).await?;
     connection.put_back();

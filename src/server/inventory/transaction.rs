@@ -25,8 +25,8 @@ use std::{
 /// A drop whose row this transaction has locked, after everything due was expired.
 ///
 /// Decisions are recorded with [`grant`](Self::grant), [`complete`](Self::complete) and [`cancel`](Self::cancel), and
-/// written together by [`commit`](Self::commit). A `LockedDrop` that is dropped instead rolls back and closes its
-/// connection.
+/// written together by [`write`](Self::write) or [`commit`](Self::commit). A `LockedDrop` that is dropped instead rolls back and
+/// closes its connection.
 pub(super) struct LockedDrop {
     transaction: PoolGuard,
     id: i64,
@@ -221,61 +221,21 @@ impl LockedDrop {
         self.reason = Some(reason);
     }
 
-    /// Writes what was recorded and commits. A new reservation is held for `reservation_ttl`.
-    pub(super) async fn commit(mut self, reservation_ttl: Duration) -> Result<Committed, BatchError> {
-        let Some(reason) = self.reason else {
-            let new_stock = self.state.available();
-            // Waiting for the rollback releases the lock before the replies are sent. If it fails, the connection is
-            // closed, which releases the lock as well.
-            if self.transaction.rollback().await.is_ok() {
-                self.transaction.put_back();
-            }
-            return Ok(Committed { new_stock, ..Committed::default() });
+    /// Writes what was recorded. A new reservation is held for `reservation_ttl`.
+    pub(super) async fn write(mut self, reservation_ttl: Duration) -> Result<WrittenDrop, BatchError> {
+        let written = match self.reason {
+            Some(reason) => Some(self.write_changes(reservation_ttl, reason).await?),
+            None => None,
         };
-        let (version, granted, purchases) = self.write(reservation_ttl).await?;
-        if let Err(error) = self.transaction.commit().await {
-            return Err(if is_refusal(&error) { error.into() } else { BatchError::Fatal(commit_fault(error)) });
-        }
-        self.transaction.put_back();
-
-        let settled: Vec<_> = self.expired.into_iter().chain(self.cancelled).chain(self.completed).collect();
-        let purchase_of = |reservation: &Reservation| match reservation.status {
-            ReservationStatus::Completed => purchases.get(&reservation.user_id),
-            _ => None,
-        };
-        let purchaser = |(purchase, user): &(Purchase, User)| Purchaser {
-            id: user.id,
-            username: user.username.clone(),
-            purchase_id: purchase.id,
-            purchased_at: purchase.created_at,
-        };
-        let notifications = settled.iter().chain(granted.values()).map(|reservation| Notification::Reservation {
-            reservation: reservation.clone(),
-            purchase: purchase_of(reservation).map(|(purchase, _)| purchase.clone()),
-        });
-        Ok(Committed {
-            new_stock: self.state.available(),
-            notifications: notifications.collect(),
-            change: Some(StockChange {
-                drop_id: self.id,
-                version,
-                held: self.state.sizes.iter().map(|locked| locked.held).sum(),
-                sizes: self.state.sizes.into_iter().map(|locked| locked.size).collect(),
-                reason,
-                purchasers: settled.iter().filter_map(purchase_of).map(purchaser).collect(),
-                settled_user_ids: settled.iter().map(|reservation| reservation.user_id).collect(),
-                new_holders: granted.iter().map(|(user_id, reservation)| (*user_id, *reservation.expires_at)).collect(),
-            }),
-            granted,
-            purchases,
-        })
+        Ok(WrittenDrop { drop: self, written })
     }
 
-    /// Returns the drop's new version, and the new reservations and purchases by user.
-    async fn write(
-        &mut self,
-        reservation_ttl: Duration,
-    ) -> Result<(i64, HashMap<i64, Reservation>, HashMap<i64, (Purchase, User)>), sqlx::Error> {
+    /// Writes what was recorded and commits.
+    pub(super) async fn commit(self, reservation_ttl: Duration) -> Result<Committed, BatchError> {
+        self.write(reservation_ttl).await?.commit().await
+    }
+
+    async fn write_changes(&mut self, reservation_ttl: Duration, reason: Reason) -> Result<Written, sqlx::Error> {
         // A pair that expired and was granted again moves nothing.
         let moved = self.moved.iter().filter(|(_, moved)| **moved != (0, 0));
         let changes = Changes {
@@ -318,7 +278,78 @@ impl LockedDrop {
             Ok((user_id, (purchase, User { id: user_id, username })))
         };
         let purchases = self.completed.iter().map(purchase_of).collect::<Result<_, sqlx::Error>>()?;
-        Ok((written.version, granted, purchases))
+        Ok(Written { reason, version: written.version, granted, purchases })
+    }
+}
+
+/// A locked drop after everything was written.
+pub(super) struct WrittenDrop {
+    drop: LockedDrop,
+    /// `None` if there was nothing to write.
+    written: Option<Written>,
+}
+
+struct Written {
+    reason: Reason,
+    /// The drop's new version.
+    version: i64,
+    /// The new reservations by their users.
+    granted: HashMap<i64, Reservation>,
+    /// The new purchases by their users.
+    purchases: HashMap<i64, (Purchase, User)>,
+}
+
+impl WrittenDrop {
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        self.drop.connection()
+    }
+
+    pub(super) async fn commit(self) -> Result<Committed, BatchError> {
+        let LockedDrop { id, mut transaction, state, expired, cancelled, completed, .. } = self.drop;
+        let Some(Written { reason, version, granted, purchases }) = self.written else {
+            // Waiting for the rollback releases the lock before the replies are sent. If it fails, the connection is
+            // closed, which releases the lock as well.
+            if transaction.rollback().await.is_ok() {
+                transaction.put_back();
+            }
+            return Ok(Committed { new_stock: state.available(), ..Committed::default() });
+        };
+        if let Err(error) = transaction.commit().await {
+            return Err(if is_refusal(&error) { error.into() } else { BatchError::Fatal(commit_fault(error)) });
+        }
+        transaction.put_back();
+
+        let settled: Vec<_> = expired.into_iter().chain(cancelled).chain(completed).collect();
+        let purchase_of = |reservation: &Reservation| match reservation.status {
+            ReservationStatus::Completed => purchases.get(&reservation.user_id),
+            _ => None,
+        };
+        let purchaser = |(purchase, user): &(Purchase, User)| Purchaser {
+            id: user.id,
+            username: user.username.clone(),
+            purchase_id: purchase.id,
+            purchased_at: purchase.created_at,
+        };
+        let notifications = settled.iter().chain(granted.values()).map(|reservation| Notification::Reservation {
+            reservation: reservation.clone(),
+            purchase: purchase_of(reservation).map(|(purchase, _)| purchase.clone()),
+        });
+        Ok(Committed {
+            new_stock: state.available(),
+            notifications: notifications.collect(),
+            change: Some(StockChange {
+                drop_id: id,
+                version,
+                held: state.sizes.iter().map(|locked| locked.held).sum(),
+                sizes: state.sizes.into_iter().map(|locked| locked.size).collect(),
+                reason,
+                purchasers: settled.iter().filter_map(purchase_of).map(purchaser).collect(),
+                settled_user_ids: settled.iter().map(|reservation| reservation.user_id).collect(),
+                new_holders: granted.iter().map(|(user_id, reservation)| (*user_id, *reservation.expires_at)).collect(),
+            }),
+            granted,
+            purchases,
+        })
     }
 }
 

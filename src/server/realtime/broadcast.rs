@@ -82,7 +82,7 @@ impl Broadcast {
                     let change = ReservationChange { reservation, purchase };
                     self.send_to(change.reservation.user_id, || ServerEvent::Reservation(change));
                 }
-                Notification::UnknownOutcome { user_id } => self.resync_user(user_id),
+                Notification::Outdated { user_id } => self.resync_user(user_id),
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     client::forms::post,
     client::schedule::effect,
     client::store::Store,
-    domain::SneakerDrop,
+    domain::{SneakerDrop, error::DropError},
     rpc, text,
     ui::components::{drop_card::DropCard, live::live, loaded::Loaded, purchasers::purchaser_rows},
 };
@@ -32,6 +32,8 @@ pub fn DropPage(
 fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
     let id = drop.with_untracked(|drop| drop.id);
+    store.own_page.set_value(Some(id));
+    on_cleanup(move || store.own_page.update_value(|own| *own = own.filter(|own| *own != id)));
     let signal = RwSignal::from(drop.clone());
     let description = Memo::new(move |_| signal.with(|drop| drop.description.clone()));
     let newest = Memo::new(move |_| signal.with(|drop| drop.latest_purchasers.clone()));
@@ -40,9 +42,11 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
         if store.resyncs.get() > 0 {
             spawn_local(async move {
                 let Ok(drop_id) = UrlSearchParams::new_with_str(&format!("drop_id={id}")) else { return };
-                // On an error the list keeps what is known: at least the purchasers on a card.
-                if let Ok(purchasers) = post::<rpc::Purchasers>(&drop_id).await {
-                    store.add_purchasers(id, purchasers);
+                match post::<rpc::Purchasers>(&drop_id).await {
+                    Ok(purchasers) => store.set_purchasers(id, purchasers),
+                    Err(DropError::NotFound(_)) => store.remove(id),
+                    // The list keeps what is known: at least the purchasers on a card.
+                    Err(_) => {}
                 }
             });
         }

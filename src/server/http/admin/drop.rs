@@ -124,7 +124,7 @@ async fn edit(
 ) -> Response {
     let edit = Edit { actor: Actor::Session(session.id), expected, action };
     match inventory::edit(&state.inventory, id, edit).await {
-        Ok(()) => Redirect::to(&format!("/admin/drops/{id}")).into_response(),
+        Ok(_) => Redirect::to(&format!("/admin/drops/{id}")).into_response(),
         Err(error) => show(state, zone, id, Period::All, Some(&error)).await,
     }
 }

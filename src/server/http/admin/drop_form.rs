@@ -125,7 +125,7 @@ pub(super) async fn save(
     let expected = Some(typed.edit_version.unwrap_or_default());
     let edit = Edit { actor: Actor::Session(session.id), expected, action };
     let error = match inventory::edit(&state.inventory, id, edit).await {
-        Ok(()) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
+        Ok(_) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
         Err(error) => error,
     };
     let mut problems = Problems::of_edit(&error);

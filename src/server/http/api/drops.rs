@@ -229,8 +229,7 @@ async fn edit(
     action: Action,
 ) -> Result<Json<ManagedDropResponse>, EditError> {
     let expected = expected.map(Id::get);
-    inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, expected, action }).await?;
-    let drop = Catalog::managed(&state.pool, drop_id).await?.ok_or(DropError::NotFound(Missing::Drop))?;
+    let drop = inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, expected, action }).await?;
     Ok(Json(ManagedDropResponse { drop }))
 }
 
