@@ -83,9 +83,9 @@ impl SneakerDrop {
         self.available_stock == 0 && self.held_stock == 0
     }
 
-    /// Whether nothing more will be sold, but what comes back.
+    /// Whether nothing more will be sold, but what comes back. Before the start, pairs may still be added.
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.has_ended(now) || self.is_sold_out()
+        self.has_ended(now) || *self.starts_at <= now && self.is_sold_out()
     }
 
     pub fn has_size_choice(&self) -> bool {

@@ -4,6 +4,7 @@ use crate::support::{
     ADMIN_TOKEN, Answer, Api, Node, Settings, Subscriber, concurrently, create_people, id_of, new_drop, query_number,
     send, until,
 };
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sneakdrop::domain::event::ServerEvent;
@@ -487,5 +488,92 @@ async fn no_acknowledged_change_is_lost_while_the_drop_sells(db: PgPool) {
     node.until_catalog_matches_database().await;
     other.until_catalog_matches_database().await;
     other.stop().await;
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn draft_whose_start_has_passed_opens_at_the_moment_of_publishing(db: PgPool) {
+    let node = Node::start(&db).await;
+    let starts_at = async |drop_id| {
+        let drop = managed(&node, drop_id).await;
+        drop["starts_at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok()).expect("a time")
+    };
+    let past = id_of(&node.create_drop(new_drop(&json!({ "draft": true, "startsAt": "2001-01-01T00:00:00Z" }))).await);
+    let none = id_of(&node.create_drop(new_drop(&json!({ "draft": true }))).await);
+    let archived = id_of(&node.create_drop(new_drop(&json!({ "draft": true }))).await);
+    act(&node, archived, "archive").await.expect_status(200);
+    for drop_id in [past, none, archived] {
+        let before = starts_at(drop_id).await;
+        let saved: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&db).await.expect("a time");
+        act(&node, drop_id, "publish").await.expect_status(200);
+        let opened = starts_at(drop_id).await;
+        assert!(before < saved && saved.timestamp_millis() <= opened.timestamp_millis(), "{before} {saved} {opened}");
+        act(&node, drop_id, "publish").await.expect_status(200);
+        assert_eq!(starts_at(drop_id).await, opened, "it is published already");
+        assert_eq!(managed(&node, drop_id).await["status"], "published");
+    }
+    let future =
+        id_of(&node.create_drop(new_drop(&json!({ "draft": true, "startsAt": "2100-01-01T00:00:00Z" }))).await);
+    act(&node, future, "publish").await.expect_status(200);
+    assert_eq!(managed(&node, future).await["starts_at"], "2100-01-01T00:00:00Z");
+    // What was sold was sold after its opening.
+    let sold = node.create_open_drop(1).await;
+    let alice = node.sign_in("alice").await;
+    node.reserve(&alice, sold).await.expect_status(201);
+    node.purchase(&alice, sold).await.expect_status(200);
+    let opened = starts_at(sold).await;
+    act(&node, sold, "archive").await.expect_status(200);
+    act(&node, sold, "publish").await.expect_status(200);
+    assert_eq!(starts_at(sold).await, opened);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn what_has_ended_stays_ended(db: PgPool) {
+    let node = Node::start(&db).await;
+    let alice = node.sign_in("alice").await;
+    let drop_id = node.create_open_drop(3).await;
+    let ended = act(&node, drop_id, "end").await.expect_status(200).json["drop"]["ends_at"].take();
+    for action in ["archive", "publish", "archive"] {
+        act(&node, drop_id, action).await.expect_status(200);
+        for ends_at in [json!(null), json!("2100-01-01T00:00:00Z")] {
+            change(&node, drop_id, json!({ "endsAt": ends_at })).await.expect_error(409, "ended");
+        }
+        change(&node, drop_id, json!({ "startsAt": "2099-01-01T00:00:00Z" })).await.expect_error(409, "has_started");
+        act(&node, drop_id, "unpublish").await.expect_status(409);
+        assert_eq!(managed(&node, drop_id).await["ends_at"], ended);
+    }
+    act(&node, drop_id, "publish").await.expect_status(200);
+    add(&node, drop_id, "One size", 5).await.expect_status(200);
+    node.reserve(&alice, drop_id).await.expect_error(409, "ended");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn drop_that_was_paused_when_it_became_a_draft_opens(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = id_of(&node.create_drop(new_drop(&json!({ "startsAt": "2100-01-01T00:00:00Z" }))).await);
+    act(&node, drop_id, "pause").await.expect_status(200);
+    assert_eq!(act(&node, drop_id, "unpublish").await.expect_status(200).json["drop"]["paused"], false);
+    assert_eq!(act(&node, drop_id, "publish").await.expect_status(200).json["drop"]["paused"], false);
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn upcoming_drop_of_which_all_pairs_were_taken_back_is_not_over(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id =
+        id_of(&node.create_drop(new_drop(&json!({ "startsAt": "2100-01-01T00:00:00Z", "totalStock": 3 }))).await);
+    let mut page = Subscriber::connect(&node, None).await;
+    let stock = format!("/api/drops/{drop_id}/stock");
+    let all = json!({ "size": "One size", "takeBack": 3 });
+    steer(&node, Method::POST, &stock, all).await.expect_status(200);
+    page.until(|page| page.drops.get(&drop_id).is_some_and(|drop| drop.available_stock == 0)).await;
+    assert_eq!(query_number(&db, "select count(*) from drops where over_since <= now()").await, 0);
+    assert!(!node.get("/drops/past").await.expect_status(200).text.contains("Volt Runner"));
+    act(&node, drop_id, "archive").await.expect_error(409, "not_over");
+    // An opening without pairs is the end of it.
+    sqlx::query("update drops set starts_at = now() - interval '1 minute'").execute(&db).await.expect("a valid start");
+    assert_eq!(query_number(&db, "select count(*) from drops where over_since <= now()").await, 1);
     node.stop_and_assert_invariants().await;
 }

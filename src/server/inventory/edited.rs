@@ -80,6 +80,11 @@ impl Edited {
                 if self.status == DropStatus::Draft && has_ended {
                     return Err(Refusal::EndHasPassed.into());
                 }
+                // What was sold was sold since the opening. Otherwise the sale opens now, and not when it was written.
+                let is_sold = self.sizes.iter().map(|(_, total)| total).sum::<i32>() > drop.available() + held;
+                if self.status != DropStatus::Published && *self.starts_at <= now && !has_ended && !is_sold {
+                    self.starts_at = now.into();
+                }
                 self.status = DropStatus::Published;
                 Ok("published")
             }
@@ -87,6 +92,8 @@ impl Edited {
             Action::Unpublish if self.status == DropStatus::Archived => Err(Refusal::IsNotPublished.into()),
             Action::Unpublish => {
                 self.status = DropStatus::Draft;
+                // A draft is published to be sold.
+                self.is_paused = false;
                 Ok("unpublished")
             }
             Action::Pause | Action::EndNow if self.status != DropStatus::Published => {
@@ -108,7 +115,7 @@ impl Edited {
                 Ok("ended")
             }
             Action::Archive => {
-                let is_over = has_ended || drop.available() == 0;
+                let is_over = has_ended || has_started && drop.available() == 0;
                 if self.status == DropStatus::Published && !(is_over && held == 0) {
                     return Err(Refusal::IsNotOver.into());
                 }
@@ -137,7 +144,7 @@ impl Edited {
         if starts_at != self.starts_at && has_started {
             return Err(Refusal::HasStarted.into());
         }
-        if ends_at != self.ends_at && self.status == DropStatus::Published {
+        if ends_at != self.ends_at && self.status != DropStatus::Draft {
             if has_ended {
                 return Err(Refusal::HasEnded.into());
             }
@@ -288,5 +295,123 @@ impl Edited {
             }
         }
         (old.into(), new.into(), after.edit_version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            new_drop::SaleTime,
+            state::{DropState, LockedSize},
+        },
+        *,
+    };
+    use crate::domain::Size;
+    use std::collections::HashMap;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range")
+    }
+
+    /// On sale from 0 to 100 seconds, with 5 pairs.
+    fn edited(status: DropStatus) -> Edited {
+        Edited {
+            name: "Volt Runner".into(),
+            description: String::new(),
+            price_cents: 19_900,
+            image_url: None,
+            limit_per_user: None,
+            starts_at: at(0).into(),
+            ends_at: Some(at(100).into()),
+            status,
+            is_paused: false,
+            sizes: vec![("S".into(), 5)],
+            edit_version: 1,
+        }
+    }
+
+    fn locked(now: DateTime<Utc>, available_stock: i32, held: i32) -> DropState {
+        let size = Size { label: "S".into(), total_stock: 5, available_stock };
+        DropState {
+            price_cents: 19_900,
+            limit_per_user: None,
+            starts_at: at(0),
+            ends_at: Some(at(100)),
+            is_published: true,
+            is_paused: false,
+            now,
+            first_expiry: None,
+            sizes: vec![LockedSize { id: 1, size, held }],
+            users: HashMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_sale_opens_at_the_moment_of_publishing_unless_that_is_before_its_start_or_a_pair_is_sold() {
+        use DropStatus::{Archived, Draft, Published};
+        for (status, now, available, start) in [
+            (Draft, 40, 5, 40),
+            (Draft, 0, 5, 0),
+            (Draft, -40, 5, 0),
+            (Archived, 40, 5, 40),
+            (Archived, 40, 4, 0),
+            (Archived, -40, 5, 0),
+            (Archived, 140, 5, 0),
+            (Published, 40, 5, 0),
+        ] {
+            let mut drop = edited(status);
+            drop.apply(Action::Publish, &locked(at(now), available, 0)).expect("allowed");
+            let case = format!("{status:?} at {now}, {available} available");
+            assert_eq!((drop.status, *drop.starts_at), (Published, at(start)), "{case}");
+        }
+        let refused = edited(Draft).apply(Action::Publish, &locked(at(100), 5, 0));
+        assert_eq!(refused, Err(Refusal::EndHasPassed.into()));
+    }
+
+    #[test]
+    fn what_has_ended_keeps_its_end() {
+        use DropStatus::{Archived, Draft, Published};
+        let change = |status, now, ends_at: Option<i64>| {
+            let ends_at = ends_at.map(|seconds| SaleTime(at(seconds)));
+            let fields = Fields { ends_at: Some(ends_at), ..Fields::default() };
+            edited(status).apply(Action::Change(Box::new(fields)), &locked(at(now), 5, 0))
+        };
+        for ends_at in [None, Some(50), Some(300)] {
+            for status in [Published, Archived] {
+                for now in [100, 200] {
+                    assert_eq!(change(status, now, ends_at), Err(Refusal::HasEnded.into()), "{status:?} at {now}");
+                }
+            }
+            assert_eq!(change(Draft, 200, ends_at), Ok("edited"), "it was never on sale");
+        }
+        assert_eq!(change(Published, 200, Some(100)), Ok("edited"), "it is the same");
+        assert_eq!(change(Published, 99, Some(300)), Ok("edited"));
+    }
+
+    #[test]
+    fn only_what_is_over_is_archived() {
+        use DropStatus::{Archived, Draft, Published};
+        for (status, now, available, held, is_allowed) in [
+            (Draft, -40, 5, 0, true),
+            (Archived, 40, 5, 0, true),
+            (Published, -40, 5, 0, false),
+            (Published, -40, 0, 0, false),
+            (Published, 40, 5, 0, false),
+            (Published, 40, 0, 1, false),
+            (Published, 40, 0, 0, true),
+            (Published, 100, 5, 0, true),
+            (Published, 100, 4, 1, false),
+        ] {
+            let archived = edited(status).apply(Action::Archive, &locked(at(now), available, held));
+            assert_eq!(archived.is_ok(), is_allowed, "{status:?} at {now}, {available} available, {held} held");
+        }
+    }
+
+    #[test]
+    fn a_draft_is_not_paused() {
+        let mut drop = Edited { is_paused: true, ..edited(DropStatus::Published) };
+        drop.apply(Action::Unpublish, &locked(at(-1), 5, 0)).expect("allowed");
+        assert_eq!((drop.status, drop.is_paused), (DropStatus::Draft, false));
     }
 }

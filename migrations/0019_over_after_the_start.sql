@@ -1,0 +1,23 @@
+-- What has not started is not over: its pairs may all be taken back, and others added. So a drop without pairs is over since its
+-- start at the earliest. PostgreSQL before 17 cannot give a generated column another expression.
+drop view current_drops;
+alter table drops drop column over_since;
+alter table drops add column over_since timestamptz generated always as (
+    least(case when sold_out_since is not null then greatest(sold_out_since, starts_at) end, ends_at)
+) stored;
+create index drops_over_since on drops (over_since desc, id desc);
+
+create view current_drops as
+with recursive held as (
+    (select drop_id from reservations where status = 'active' order by drop_id limit 1)
+    union all
+    select next.* from held cross join lateral (
+        select drop_id from reservations where status = 'active' and drop_id > held.drop_id order by drop_id limit 1
+    ) next
+)
+select id, version from drops where (over_since is null or over_since > now()) and status = 'published'
+union
+(select id, version from drops where over_since <= now() and status = 'published'
+ order by over_since desc, id desc limit 12)
+union
+select id, version from drops where id in (select drop_id from held) and status = 'published';
