@@ -64,7 +64,6 @@ pub const SIZES_HINT: &str = "In the order in which buyers see them. With one si
 pub const SIZES_ELSEWHERE: &str = "Pairs and sizes are added on the drop's page.";
 pub const ADD_A_SIZE: &str = "Add a size";
 pub const SAVE_DRAFT: &str = "Save draft";
-pub const PUBLISH_NOW: &str = "Publish";
 pub const SAVE: &str = "Save";
 pub const PREVIEW: &str = "Preview";
 /// Above the problems of a form.
@@ -88,19 +87,34 @@ pub const FACTS: &str = "Facts";
 pub const NO_END: &str = "When the last pair is sold";
 pub const NO_LIMIT: &str = "None";
 pub const STEERING: &str = "Sales";
-pub const PUBLISH_HINT: &str = "Buyers see it from now on.";
+/// Buttons of a draft, and what each button will do.
+pub const PUBLISH_AND_OPEN: &str = "Publish and open now";
+pub const PUBLISH_HINT: &str = "Shows it to everybody in the shop.";
 pub const UNPUBLISH: &str = "Make it a draft";
-pub const UNPUBLISH_HINT: &str = "Nobody sees it until it is published again.";
+pub const UNPUBLISH_HINT: &str = "Hides it from buyers until it is published again.";
 pub const PAUSE: &str = "Pause sales";
-pub const PAUSE_HINT: &str = "Nobody can reserve. Who holds a pair can still buy it.";
+pub const PAUSE_HINT: &str = "Stops new reservations. Who holds a pair can still buy it.";
 pub const RESUME: &str = "Resume sales";
-pub const RESUME_HINT: &str = "Everybody can reserve again.";
+pub const RESUME_HINT: &str = "Lets buyers reserve again.";
 pub const END_NOW: &str = "End now";
-pub const END_NOW_HINT: &str =
-    "Nobody can reserve any more, and this cannot be undone. Who holds a pair can still buy it.";
+pub const END_NOW_HINT: &str = "Ends the sale for good: it cannot be undone. Who holds a pair can still buy it.";
 pub const ARCHIVE: &str = "Archive";
-pub const ARCHIVE_HINT: &str = "It leaves the shop. Orders, log and figures stay here.";
+pub const ARCHIVE_HINT: &str = "Takes it out of the shop. Orders, log and figures stay here.";
 pub const PUBLISH_AGAIN: &str = "Put it back into the shop";
+pub const PUBLISH_AGAIN_HINT: &str = "Shows it in the shop again.";
+/// That buyers can reserve from then on.
+pub const PUBLISH_AGAIN_OPENS_HINT: &str = "Shows it in the shop again and opens the sale now.";
+/// What buyers can do now.
+pub const STATE_DRAFT: &str = "Nobody sees it yet.";
+/// Before a time.
+pub const STATE_UPCOMING: &str = "Buyers see it and can reserve from ";
+pub const STATE_UPCOMING_EMPTY: &str = "Buyers see it, but it has no pairs to reserve.";
+pub const STATE_LIVE: &str = "Buyers can reserve.";
+pub const STATE_SOLD_OUT: &str = "Every pair is sold: nobody can reserve.";
+pub const STATE_ARCHIVED: &str = "Buyers do not see it.";
+/// Before a time.
+pub const STATE_PAUSED_AT: &str = "Paused at ";
+pub const STATE_PAUSED: &str = "Paused";
 pub const MORE_PAIRS: &str = "Add or take back pairs";
 pub const MORE_PAIRS_HINT: &str = "Only available pairs can be taken back, never what is held or sold.";
 pub const PAIRS: &str = "Pairs";
@@ -159,6 +173,35 @@ pub const NOT_DONE: &str = "That did not work";
 /// The document's title: `Drops · Sneakdrop desk`.
 pub fn page_title(name: &str) -> String {
     format!("{name} · {BRAND} desk")
+}
+
+/// The button that publishes a drop that opens later: `Publish: opens Thu 3 Dec 2026, 10:00 CET`.
+pub fn publish_and_open_later(date: &str) -> String {
+    format!("Publish: opens {date}")
+}
+
+/// The rest of [`STATE_PAUSED`]: `: nobody can reserve; 7 held pairs can still be bought.`
+pub fn paused(held: i32, is_upcoming: bool) -> String {
+    let rest = if is_upcoming { "nobody can reserve, not even after the start" } else { "nobody can reserve" };
+    format!(": {rest}{}.", held_can_be_bought(held))
+}
+
+/// `Nobody can reserve; 7 held pairs can still be bought.`
+pub fn over_but_held(held: i32) -> String {
+    format!("Nobody can reserve{}.", held_can_be_bought(held))
+}
+
+/// `No pair is left to reserve; 7 held pairs can still be bought.`
+pub fn all_held(held: i32) -> String {
+    format!("No pair is left to reserve{}.", held_can_be_bought(held))
+}
+
+fn held_can_be_bought(held: i32) -> String {
+    match held {
+        0 => String::new(),
+        1 => "; 1 held pair can still be bought".into(),
+        held => format!("; {} held pairs can still be bought", grouped(held)),
+    }
 }
 
 /// `Too many wrong tries. Wait 42 seconds, then try again.`
@@ -423,7 +466,8 @@ impl fmt::Display for EditError {
         match self {
             Self::Drop(error) => error.fmt(f),
             Self::EditedMeanwhile { .. } => f.write_str(
-                "Somebody else edited this drop since you opened it. Look at what changed, then save again.",
+                "Somebody else edited this drop since you opened this page, so nothing was done. Look at what changed, \
+                 then try again.",
             ),
             Self::Refused(refusal) => refusal.fmt(f),
         }
@@ -438,7 +482,7 @@ impl fmt::Display for Refusal {
             }
             Self::HasStarted => "The drop has started, so its start stays as it is.",
             Self::HasNotStarted => "The drop has not started. Unpublish or archive it instead.",
-            Self::HasEnded => "The drop has ended, so its end stays as it is.",
+            Self::HasEnded => "The drop has ended, so its end stays as it is. Duplicate it to begin another.",
             Self::EndHasPassed => "The end of the drop has passed. Choose a later one, then publish.",
             Self::IsNotOver => "The drop is not over, or a pair is held. End it first, and wait until nothing is held.",
             Self::IsNotPublished => "The drop is not published.",

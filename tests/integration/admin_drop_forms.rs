@@ -40,6 +40,12 @@ fn edit_version(page: &str) -> String {
     rest.split('"').next().unwrap_or_default().to_owned()
 }
 
+/// Presses a button of a drop's page as it is now.
+async fn press(desk: &Desk<'_>, path: &str, action: &str) -> Answer {
+    let version = edit_version(&desk.get(path).await.expect_status(200).text);
+    desk.post(&format!("{path}/{action}"), &[("editVersion", &version)]).await
+}
+
 #[sqlx::test]
 async fn drop_is_made_as_a_draft_published_and_duplicated(db: PgPool) {
     let node = Node::start(&db).await;
@@ -50,7 +56,7 @@ async fn drop_is_made_as_a_draft_published_and_duplicated(db: PgPool) {
     assert_eq!((&draft["status"], &draft["price_cents"]), (&json!("draft"), &json!(14_950)));
     assert_eq!(draft["description"], "Suede.\n\nGum sole.");
     assert_eq!(draft["sizes"][1], json!({ "label": "US 10", "total_stock": 8, "available_stock": 8 }));
-    desk.post(&format!("/admin/drops/{drop_id}/publish"), &[]).await.expect_status(303);
+    press(&desk, &format!("/admin/drops/{drop_id}"), "publish").await.expect_status(303);
     assert_eq!(managed(&desk, &node, drop_id).await["status"], "published");
     let copy = desk.get(&format!("/admin/drops/new?from={drop_id}")).await.expect_status(200).text;
     for copied in ["value=\"Night Market Low\"", "value=\"149.50\"", "value=\"US 10\"", "value=\"8\""] {
@@ -186,7 +192,7 @@ async fn drop_is_steered_by_buttons(db: PgPool) {
     let drop_id = created(&desk.post("/admin/drops", &form(&[])).await.expect_status(303));
     let alice = node.sign_in("alice").await;
     let path = format!("/admin/drops/{drop_id}");
-    let act = async |action: &str| desk.post(&format!("{path}/{action}"), &[]).await;
+    let act = async |action: &str| press(&desk, &path, action).await;
     act("pause").await.expect_status(303);
     assert!(desk.get(&path).await.text.contains("Resume sales"));
     node.reserve_size(&alice, drop_id, "US 9").await.expect_error(409, "paused");
@@ -194,20 +200,17 @@ async fn drop_is_steered_by_buttons(db: PgPool) {
     node.reserve_size(&alice, drop_id, "US 9").await.expect_status(201);
     let refused = act("archive").await.expect_status(409).text;
     assert!(refused.contains("role=\"alert\"") && refused.contains("The drop is not over"), "{refused}");
-    let version = edit_version(&desk.get(&path).await.text);
     let stock = format!("{path}/stock");
-    let add = [("editVersion", &*version), ("size", "US 9"), ("pairs", " 10 "), ("do", "add")];
+    let add = [("form", "1"), ("size", "US 9"), ("pairs", " 10 "), ("do", "add")];
     desk.post(&stock, &add).await.expect_status(303);
-    desk.post(&stock, &add).await.expect_status(409);
     assert_eq!(query_number(&db, "select sum(total_stock) from drop_sizes where label = 'US 9'").await, 22);
-    let version = edit_version(&desk.get(&path).await.text);
     for (size, pairs, button, problem) in [
         ("US 9", "22", "takeBack", "Only 21 pairs of this size are available"),
         ("US 9", "-1", "add", "Pairs must be"),
         ("us 9", "1", "addSize", "The drop has this size already"),
         ("", "1", "addSize", "Size must be"),
     ] {
-        let form = [("editVersion", &*version), ("size", size), ("pairs", pairs), ("do", button)];
+        let form = [("form", "2"), ("size", size), ("pairs", pairs), ("do", button)];
         let page = desk.post(&stock, &form).await.text;
         assert!(page.contains(problem), "{problem} is missing: {page}");
     }
@@ -216,7 +219,7 @@ async fn drop_is_steered_by_buttons(db: PgPool) {
     act("archive").await.expect_status(303);
     assert!(desk.get(&path).await.expect_status(200).text.contains("Archived"));
     act("explode").await.expect_error(404, "not_found");
-    desk.post("/admin/drops/99/pause", &[]).await.expect_status(404);
+    desk.post("/admin/drops/99/pause", &[("editVersion", "1")]).await.expect_status(404);
     desk.get("/admin/drops/99").await.expect_status(404);
     desk.get("/admin/drops/x").await.expect_status(404);
     node.stop_and_assert_invariants().await;
@@ -239,5 +242,140 @@ async fn preview_shows_what_was_typed_in_every_state_and_changes_rows(db: PgPool
     let drop_id = id_of(&node.create_drop(new_drop(&json!({ "totalStock": 7 }))).await);
     let page = desk.get(&format!("/admin/drops/{drop_id}/edit")).await.expect_status(200).text;
     assert!(page.contains("7 of 7 left"), "{page}");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn page_says_what_is_and_its_buttons_what_they_will_do(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let alice = node.sign_in("alice").await;
+    let drop_id = created(&desk.post("/admin/drops", &form(&[("do", "draft")])).await.expect_status(303));
+    let path = format!("/admin/drops/{drop_id}");
+    let assert_says = async |state: &str, buttons: &[&str]| {
+        let page = desk.get(&path).await.expect_status(200).text;
+        for said in [&[state], buttons].concat() {
+            assert!(page.contains(said), "{said} is missing: {page}");
+        }
+        for untrue in ["see it from now on", "Nobody can reserve. ", "Everybody can reserve again"] {
+            assert!(!page.contains(untrue), "{untrue}: {page}");
+        }
+    };
+    assert_says("Nobody sees it yet.", &["Publish and open now", "Shows it to everybody"]).await;
+    press(&desk, &path, "publish").await.expect_status(303);
+    assert_says("Buyers can reserve.", &["Stops new reservations", "Ends the sale for good"]).await;
+    node.reserve_size(&alice, drop_id, "US 9").await.expect_status(201);
+    press(&desk, &path, "pause").await.expect_status(303);
+    assert_says("nobody can reserve; 1 held pair can still be bought.", &["Lets buyers reserve again"]).await;
+    assert_says("Paused at <time", &[]).await;
+    press(&desk, &path, "resume").await.expect_status(303);
+    press(&desk, &path, "end").await.expect_status(303);
+    assert_says("Nobody can reserve; 1 held pair can still be bought.", &[]).await;
+    node.purchase(&alice, drop_id).await.expect_status(200);
+    assert_says("Nobody can reserve.", &["Takes it out of the shop"]).await;
+    press(&desk, &path, "archive").await.expect_status(303);
+    assert_says("Buyers do not see it.", &["Shows it in the shop again"]).await;
+
+    let later = form(&[("do", "draft"), ("startsAt", "2099-12-03T10:00")]);
+    let later = created(&desk.post("/admin/drops", &later).await.expect_status(303));
+    let path = format!("/admin/drops/{later}");
+    let page = desk.get(&path).await.expect_status(200).text;
+    assert!(page.contains("Publish: opens Thu 3 Dec 2099, 10:00 UTC"), "{page}");
+    press(&desk, &path, "publish").await.expect_status(303);
+    let page = desk.get(&path).await.expect_status(200).text;
+    assert!(page.contains("Buyers see it and can reserve from "), "{page}");
+    let new = desk.get(&format!("/admin/drops/new?from={later}")).await.expect_status(200).text;
+    assert!(new.contains("Publish and open now"), "{new}");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn button_of_a_page_that_somebody_else_made_untrue_does_nothing(db: PgPool) {
+    let node = Node::start(&db).await;
+    let (desk, other) = (Desk::sign_in(&node).await, Desk::sign_in(&node).await);
+    let later = form(&[("do", "draft"), ("price", "199")]);
+    let drop_id = created(&desk.post("/admin/drops", &later).await.expect_status(303));
+    let path = format!("/admin/drops/{drop_id}");
+    let edited = async |desk: &Desk<'_>, price: &str| {
+        let edit = format!("{path}/edit");
+        let version = edit_version(&desk.get(&edit).await.expect_status(200).text);
+        desk.post(&edit, &form(&[("price", price), ("editVersion", &version)])).await.expect_status(303);
+    };
+    for (action, state) in [("publish", "draft"), ("pause", "published"), ("end", "published")] {
+        let version = edit_version(&desk.get(&path).await.expect_status(200).text);
+        edited(&other, "19").await;
+        let refused =
+            desk.post(&format!("{path}/{action}"), &[("editVersion", &version)]).await.expect_status(409).text;
+        for said in ["Somebody else edited this drop", "session 2", "$199 → $19"] {
+            assert!(refused.contains(said), "{said} is missing: {refused}");
+        }
+        let drop = managed(&desk, &node, drop_id).await;
+        assert_eq!((&drop["status"], &drop["paused"], &drop["ends_at"]), (&json!(state), &json!(false), &json!(null)));
+        edited(&desk, "199").await;
+        desk.post(&format!("{path}/{action}"), &[]).await.expect_status(400);
+        // One's own edits, in another tab or by the first press of a double click, are seen.
+        let version = edit_version(&desk.get(&path).await.expect_status(200).text);
+        let button = [("editVersion", &*version)];
+        desk.post(&format!("{path}/{action}"), &button).await.expect_status(303);
+        desk.post(&format!("{path}/{action}"), &button).await.expect_status(303);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn form_of_pairs_that_is_sent_twice_moves_them_once(db: PgPool) {
+    let node = Node::start(&db).await;
+    let (desk, other) = (Desk::sign_in(&node).await, Desk::sign_in(&node).await);
+    let drop_id = created(&desk.post("/admin/drops", &form(&[])).await.expect_status(303));
+    let path = format!("/admin/drops/{drop_id}");
+    let number = |page: &str| {
+        let (_, rest) = page.split_once("name=\"form\" value=\"").expect("each form has a number of its own");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let total = async || query_number(&db, "select sum(total_stock) from drop_sizes").await;
+    let mut expected = 20;
+    for (size, pairs, button, moved) in
+        [("US 9", "5", "add", 5), ("US 9", "3", "takeBack", -3), ("US 11", "2", "addSize", 2)]
+    {
+        let this_form = number(&desk.get(&path).await.expect_status(200).text);
+        // The form needs no version: what somebody else edits meanwhile does not hinder it.
+        press(&other, &path, if expected == 20 { "pause" } else { "resume" }).await.expect_status(303);
+        let fields = [("form", &*this_form), ("size", size), ("pairs", pairs), ("do", button)];
+        let post = async || desk.post(&format!("{path}/stock"), &fields).await.expect_status(303);
+        // At the same time, as by a double click, and after going back.
+        tokio::join!(post(), post());
+        post().await;
+        expected += moved;
+        assert_eq!(total().await, expected, "{button}");
+        let more = [("form", &*this_form), ("size", "US 9"), ("pairs", "7"), ("do", "add")];
+        desk.post(&format!("{path}/stock"), &more).await.expect_status(303);
+        expected += 7;
+        assert_eq!(total().await, expected, "what was changed in between is another act");
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn refused_pairs_keep_what_was_typed(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let drop_id = created(&desk.post("/admin/drops", &form(&[])).await.expect_status(303));
+    for (size, pairs, button) in [
+        ("US 10", "900", "takeBack"),
+        ("US 10", "1,000", "add"),
+        ("US 10", "7 or 8", "takeBack"),
+        ("US 77", "none", "addSize"),
+    ] {
+        let fields = [("form", "1"), ("size", size), ("pairs", pairs), ("do", button)];
+        let page = desk.post(&format!("/admin/drops/{drop_id}/stock"), &fields).await.text;
+        let size = match button {
+            "addSize" => format!("value=\"{size}\""),
+            _ => format!("<option selected>{size}"),
+        };
+        for kept in [size, format!("value=\"{pairs}\"")] {
+            assert!(page.contains(&kept), "{kept} is missing: {page}");
+        }
+        assert_eq!(page.matches(&format!("value=\"{pairs}\"")).count(), 1);
+    }
     node.stop_and_assert_invariants().await;
 }

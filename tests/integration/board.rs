@@ -346,10 +346,10 @@ async fn a_drops_page_has_facts_and_steering_while_its_board_cannot_be_read(db: 
         assert!(!page.text.contains("That did not work"), "{table}");
         if table == "pruned_reservations" {
             // Nothing but the board needs it.
-            let pressed = desk.post(&format!("{path}/pause"), &[]).await.expect_status(303);
+            let pressed = desk.post(&format!("{path}/pause"), &[("editVersion", "1")]).await.expect_status(303);
             let page = desk.get(pressed.header("location")).await.expect_status(200);
             assert!(page.text.contains("Resume sales") && page.text.contains(unavailable));
-            desk.post(&format!("{path}/resume"), &[]).await.expect_status(303);
+            desk.post(&format!("{path}/resume"), &[("editVersion", "1")]).await.expect_status(303);
         }
         lock.rollback().await.expect("the transaction is open");
         until("the board is back", async || {

@@ -1,5 +1,6 @@
 //! The audit log of a drop: who changed what, written in the transaction of the change.
 
+use super::new_drop::IdempotencyKey;
 use crate::{
     domain::{Timestamp, error::DropError},
     server::database::{
@@ -47,6 +48,8 @@ pub(super) struct NewChange {
     pub(super) purchase_id: Option<i64>,
     /// The buyer whose purchase was cancelled.
     pub(super) user_id: Option<i64>,
+    /// Of the request, so that its repetition is recognised.
+    pub(super) key: Option<IdempotencyKey>,
 }
 
 /// Adds a change to the log.
@@ -60,8 +63,8 @@ pub(super) async fn log(
     let object = |value: Value| if value.is_null() { Value::Object(Default::default()) } else { value };
     sqlx::query!(
         "insert into drop_changes
-             (drop_id, edit_version, actor, action, before, after, reason, purchase_id, user_id, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             (drop_id, edit_version, actor, action, before, after, reason, purchase_id, user_id, created_at, key)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         drop_id,
         change.edit_version,
         actor.to_string(),
@@ -71,7 +74,8 @@ pub(super) async fn log(
         change.reason,
         change.purchase_id,
         change.user_id,
-        now
+        now,
+        change.key.map(|key| key.0)
     )
     .execute(connection)
     .await?;
@@ -92,6 +96,40 @@ pub(super) async fn remove_reason(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Whether a change with this key was made.
+pub(super) async fn has_key(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    key: &IdempotencyKey,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from drop_changes where drop_id = $1 and key = $2) as "has_key!""#,
+        drop_id,
+        key.0
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether anybody but the actor edited the drop after an edit version.
+pub(super) async fn others_edited(
+    connection: &mut PgConnection,
+    drop_id: i64,
+    edit_version: i64,
+    actor: Actor,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from drop_changes where drop_id = $1 and edit_version > $2 and actor <> $3
+           ) as "others_edited!""#,
+        drop_id,
+        edit_version,
+        actor.to_string()
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Writes a drop's description, which may be empty.
@@ -146,6 +184,18 @@ pub(crate) struct Wanted {
     pub(crate) before: Option<i64>,
     /// Those of a later edit version.
     pub(crate) since_edit_version: Option<i64>,
+}
+
+/// When a drop was paused last.
+pub(crate) async fn paused_at(pool: &Pool, drop_id: i64) -> Result<Option<Timestamp>, DropError> {
+    let paused_at = sqlx::query_scalar!(
+        r#"select max(created_at) from drop_changes where drop_id = $1 and after @> '{"is_paused": true}'"#,
+        drop_id
+    );
+    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let paused_at = with_timeout(paused_at.fetch_one(&mut *connection)).await?;
+    connection.put_back();
+    Ok(paused_at.map(Into::into))
 }
 
 /// One page of the log.

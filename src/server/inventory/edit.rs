@@ -4,7 +4,7 @@ use super::{
     audit::{self, Actor, NewChange},
     edited::Edited,
     handle::Inventory,
-    new_drop::{Description, DropName, ImageUrl, Label, NewSizes, Pairs, PriceCents, SaleTime},
+    new_drop::{Description, DropName, IdempotencyKey, ImageUrl, Label, NewSizes, Pairs, PriceCents, SaleTime},
     statements::LockMode,
     transaction::{LockedDrop, TRANSACTION_TIMEOUT},
 };
@@ -21,9 +21,26 @@ use tokio::time::timeout;
 /// A change of a drop, and who makes it.
 pub(crate) struct Edit {
     pub(crate) actor: Actor,
-    /// The edit version that the caller saw. If the drop has another one, nothing is changed.
-    pub(crate) expected: Option<i64>,
+    pub(crate) seen: Seen,
+    /// A repetition with the same key changes nothing.
+    pub(crate) key: Option<IdempotencyKey>,
     pub(crate) action: Action,
+}
+
+/// Which edit version of the drop the caller saw. If it is edited meanwhile, nothing is changed.
+#[derive(Clone, Copy)]
+pub(crate) enum Seen {
+    /// It does not matter.
+    Any,
+    Version(i64),
+    /// This one, and what the same actor edited since.
+    VersionAndOwnEdits(i64),
+}
+
+impl From<Option<i64>> for Seen {
+    fn from(edit_version: Option<i64>) -> Self {
+        edit_version.map_or(Self::Any, Self::Version)
+    }
 }
 
 pub(crate) enum Action {
@@ -115,7 +132,17 @@ async fn transact(inventory: &Inventory, drop_id: i64, edit: Edit) -> Result<Man
 /// Writes the edit and its log entry.
 async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result<(), EditError>, sqlx::Error> {
     let before = Edited::read(drop.connection(), drop_id).await?;
-    if edit.expected.is_some_and(|expected| expected != before.edit_version) {
+    if let Some(key) = &edit.key
+        && audit::has_key(drop.connection(), drop_id, key).await?
+    {
+        return Ok(Ok(()));
+    }
+    let is_edited_meanwhile = match edit.seen {
+        Seen::Any => false,
+        Seen::Version(seen) => seen != before.edit_version,
+        Seen::VersionAndOwnEdits(seen) => audit::others_edited(drop.connection(), drop_id, seen, edit.actor).await?,
+    };
+    if is_edited_meanwhile {
         return Ok(Err(EditError::EditedMeanwhile { edit_version: before.edit_version }));
     }
     let now = drop.state.now;
@@ -150,7 +177,7 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
     after.edit_version += 1;
     after.write(&before, drop, drop_id).await?;
     let (before, after, edit_version) = before.differences(&after);
-    let change = NewChange { action, edit_version, before, after, ..NewChange::default() };
+    let change = NewChange { action, edit_version, before, after, key: edit.key, ..NewChange::default() };
     audit::log(drop.connection(), drop_id, edit.actor, now, change).await?;
     Ok(Ok(()))
 }

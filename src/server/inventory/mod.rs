@@ -33,11 +33,11 @@ mod submit;
 mod transaction;
 mod worker;
 
-pub(crate) use audit::{Actor, Change, Changes, Wanted, changes};
+pub(crate) use audit::{Actor, Change, Changes, Wanted, changes, paused_at};
 pub use batcher::Strategy;
 pub(crate) use command::{Granted, Purchased, Released};
 pub(crate) use create::{Created, create, insert};
-pub(crate) use edit::{Action, Edit, Fields, Move, PairsMoved, edit};
+pub(crate) use edit::{Action, Edit, Fields, Move, PairsMoved, Seen, edit};
 pub(crate) use expire::expire;
 pub use handle::Inventory;
 pub(crate) use invariants::Checked;

@@ -186,7 +186,7 @@ impl From<ImageUrl> for String {
 /// A time at which a sale starts or ends, in the years that every reader of a timestamp understands.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct SaleTime(pub(super) DateTime<Utc>);
+pub(crate) struct SaleTime(pub(crate) DateTime<Utc>);
 
 impl TryFrom<String> for SaleTime {
     type Error = &'static str;

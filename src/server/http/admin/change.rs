@@ -209,6 +209,18 @@ impl Line {
     }
 }
 
+/// Several changes, each with when and by whom.
+pub(super) fn list_of_changes(changes: &[Change], zone: Zone) -> Option<impl IntoView + use<>> {
+    let list = changes.iter().map(|change| {
+        view! {
+            <li>
+                {zone.time(change.created_at)} ", " {desk::actor(&change.actor)} {change_list(change, zone)}
+            </li>
+        }
+    });
+    (!changes.is_empty()).then(|| view! { <ul>{list.collect_view()}</ul> })
+}
+
 /// The lines of a change as a list, of which what is too much is folded.
 pub(super) fn change_list(change: &Change, zone: Zone) -> impl IntoView + use<> {
     let mut lines = change_in_words(change);

@@ -19,6 +19,8 @@ const REST_MS = 10_000;
 // Makes an element like the server's, one part after the other. What has the focus, was typed, chosen or unfolded stays, and so
 // does what is the same: a press of a button is not lost. An own tool of this size instead of morphdom (8 KB), for one page.
 function merge(element, next) {
+  // The number of a form tells a press that is repeated from another one.
+  if (element.name === "form") return;
   const isControl = element.matches("input, textarea, select");
   if (isControl && (isRefused || element === document.activeElement || isChanged(element))) return;
   for (const { name } of [...element.attributes]) {

@@ -1,15 +1,16 @@
 //! `/admin/drops/{id}`: what a drop is, and what can be done with it.
 
 use super::{
+    change::list_of_changes,
     document::{Place, document, error_page, moments},
     drop_id::DropId,
-    form::Form,
+    form::{Form, idempotency_key, new_form},
     status::DeskStatus,
     zone::Zone,
 };
 use crate::{
     domain::{
-        SneakerDrop,
+        SneakerDrop, Timestamp,
         edit::EditError,
         error::{DropError, Missing},
     },
@@ -18,7 +19,7 @@ use crate::{
         board::{self, Board, Period},
         catalog::{Catalog, DropStatus, ManagedDrop},
         http::query::query,
-        inventory::{self, Action, Actor, Edit, Label, Move, Pairs, PairsMoved},
+        inventory::{self, Action, Actor, Change, Edit, Label, Move, Pairs, PairsMoved, Seen, Wanted},
         state::AppState,
         whole_number::NumberOrText,
     },
@@ -31,7 +32,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -41,6 +42,14 @@ pub(super) async fn page(State(state): State<AppState>, zone: Zone, DropId(id): 
     show(&state, zone, id, period, None).await
 }
 
+/// A button that steers a drop.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PressedButton {
+    /// That of the drop as the page showed it.
+    edit_version: i64,
+}
+
 /// `POST /admin/drops/{id}/{action}`
 pub(super) async fn act(
     State(state): State<AppState>,
@@ -48,9 +57,13 @@ pub(super) async fn act(
     zone: Zone,
     DropId(id): DropId,
     Path((_, action)): Path<(String, String)>,
+    Form(PressedButton { edit_version }): Form<PressedButton>,
 ) -> Response {
     match action_named(&action) {
-        Some(action) => edit(&state, session, zone, id, None, action).await,
+        Some(action) => {
+            let seen = Seen::VersionAndOwnEdits(edit_version);
+            edit(&state, zone, id, Edit { actor: Actor::Session(session.id), seen, key: None, action }, None).await
+        }
         None => DropError::NotFound(Missing::Path).into_response(),
     }
 }
@@ -79,11 +92,10 @@ fn action_named(name: &str) -> Option<Action> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Deserialize, Serialize)]
 pub(super) struct MovePairsForm {
-    /// So that a form that is sent twice moves no more pairs.
-    edit_version: i64,
+    /// As [`new_form`] made it.
+    form: String,
     size: String,
     pairs: String,
     #[serde(rename = "do")]
@@ -103,67 +115,101 @@ pub(super) async fn move_pairs(
         "addSize" => Move::AddSize,
         _ => Move::Add,
     };
-    let size = Label::try_from(form.size).map_err(|expected| DropError::invalid("size", expected));
+    let size = Label::try_from(form.size.clone()).map_err(|expected| DropError::invalid("size", expected));
     let pairs = Pairs::try_from(NumberOrText::Text(form.pairs.trim().to_owned()));
     let pairs = pairs.map_err(|expected| DropError::invalid("pairs", expected));
     let moved = size.and_then(|size| Ok(PairsMoved { size, pairs: pairs?, kind }));
     let action = match moved {
         Ok(moved) => Action::Stock(moved),
-        Err(error) => return show(&state, zone, id, Period::All, Some(&error.into())).await,
+        Err(error) => {
+            let refused = Refused { error: error.into(), meanwhile: vec![], pairs: Some(form) };
+            return show(&state, zone, id, Period::All, Some(refused)).await;
+        }
     };
-    edit(&state, session, zone, id, Some(form.edit_version), action).await
+    let key = idempotency_key(&form.form, &form);
+    let edit_of_pairs = Edit { actor: Actor::Session(session.id), seen: Seen::Any, key, action };
+    edit(&state, zone, id, edit_of_pairs, Some(form)).await
 }
 
-async fn edit(
-    state: &AppState,
-    session: AdminSession,
-    zone: Zone,
-    id: i64,
-    expected: Option<i64>,
-    action: Action,
-) -> Response {
-    let edit = Edit { actor: Actor::Session(session.id), expected, action };
-    match inventory::edit(&state.inventory, id, edit).await {
-        Ok(_) => Redirect::to(&format!("/admin/drops/{id}")).into_response(),
-        Err(error) => show(state, zone, id, Period::All, Some(&error)).await,
-    }
+async fn edit(state: &AppState, zone: Zone, id: i64, edit: Edit, pairs: Option<MovePairsForm>) -> Response {
+    let seen = edit.seen;
+    let error = match inventory::edit(&state.inventory, id, edit).await {
+        Ok(_) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
+        Err(error) => error,
+    };
+    let meanwhile = match (&error, seen) {
+        (EditError::EditedMeanwhile { .. }, Seen::Version(seen) | Seen::VersionAndOwnEdits(seen)) => {
+            let wanted = Wanted { drop_id: Some(id), since_edit_version: Some(seen), ..Wanted::default() };
+            inventory::changes(&state.pool, wanted).await.map(|page| page.changes).unwrap_or_default()
+        }
+        _ => vec![],
+    };
+    show(state, zone, id, Period::All, Some(Refused { error, meanwhile, pairs })).await
+}
+
+/// What was not done.
+struct Refused {
+    error: EditError,
+    /// What was edited since the page that was pressed.
+    meanwhile: Vec<Change>,
+    /// What was typed.
+    pairs: Option<MovePairsForm>,
 }
 
 /// The page, with what went wrong and its status.
-async fn show(state: &AppState, zone: Zone, id: i64, period: Period, error: Option<&EditError>) -> Response {
+async fn show(state: &AppState, zone: Zone, id: i64, period: Period, refused: Option<Refused>) -> Response {
     let managed = match Catalog::managed(&state.pool, id).await {
         Ok(Some(managed)) => managed,
         Ok(None) => return error_page(state, &DropError::NotFound(Missing::Drop)),
         Err(error) => return error_page(state, &error),
     };
     // What can be done must be there also while the figures cannot be read.
-    let board = timeout(BOARD_TIMEOUT, board::read(state, id, period)).await.ok().and_then(Result::ok);
+    let paused_at = async {
+        let is_paused = managed.drop.paused;
+        if is_paused { inventory::paused_at(&state.pool, id).await } else { Ok(None) }
+    };
+    let (board, paused_at) =
+        tokio::join!(timeout(BOARD_TIMEOUT, board::read(state, id, period)), timeout(BOARD_TIMEOUT, paused_at));
+    let board = board.ok().and_then(Result::ok);
+    let paused_at = paused_at.ok().and_then(Result::ok).flatten();
     let name = managed.drop.name.clone();
-    let content = content(managed, board.as_ref(), period, zone, state.clock.now(), error);
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.error.clone().into_response().status());
+    let content = content(managed, paused_at, board.as_ref(), period, zone, state.clock.now(), refused);
     let mut page = document(state, Place::Other(&name), content);
-    *page.status_mut() = error.map_or(StatusCode::OK, |error| error.clone().into_response().status());
+    *page.status_mut() = status;
     page
 }
 
-/// How long the page waits for its board.
+/// How long the page waits for its board, and for when the drop was paused.
 const BOARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn content(
     managed: ManagedDrop,
+    paused_at: Option<Timestamp>,
     board: Option<&Board>,
     period: Period,
     zone: Zone,
     now: DateTime<Utc>,
-    error: Option<&EditError>,
+    refused: Option<Refused>,
 ) -> impl IntoView + use<> {
-    let ManagedDrop { drop, status, edit_version } = managed;
+    let desk_status = DeskStatus::of(managed.status, &managed.drop, now);
+    let sentence = desk_status.sentence(&managed.drop, paused_at, zone, now);
+    let ManagedDrop { drop, status, edit_version, .. } = managed;
     let id = drop.id;
     let path = format!("/admin/drops/{id}");
-    let desk_status = DeskStatus::of(status, &drop, now);
-    let problem = error.map(|error| match error {
-        EditError::Drop(DropError::Invalid { field, expected }) => desk::problem(field, expected),
-        error => error.to_string(),
+    let problem = refused.as_ref().map(|refused| {
+        let sentence = match &refused.error {
+            EditError::Drop(DropError::Invalid { field, expected }) => desk::problem(field, expected),
+            error => error.to_string(),
+        };
+        view! {
+            <div class="problems" role="alert">
+                <p>{sentence}</p>
+                {list_of_changes(&refused.meanwhile, zone)}
+            </div>
+        }
     });
+    let typed = refused.and_then(|refused| refused.pairs);
     let (now_text, next) = moments(now, [*drop.starts_at].into_iter().chain(drop.ends_at.map(|ends_at| *ends_at)));
     view! {
         <div
@@ -176,6 +222,7 @@ fn content(
             <div>
                 <h1 dir="auto">{drop.name.clone()}</h1>
                 <p id="status">{desk_status.badge()}</p>
+                <p id="state" class="quiet">{sentence}</p>
             </div>
             <nav class="links" aria-label=drop.name.clone()>
                 <a class="secondary" href=format!("{path}/edit")>{desk::EDIT}</a>
@@ -187,12 +234,12 @@ fn content(
                     .then(|| view! { <a class="secondary" href=format!("/drops/{id}")>{desk::IN_THE_SHOP}</a> })}
             </nav>
         </div>
-        {problem.map(|problem| view! { <p class="problems" role="alert">{problem}</p> })}
+        {problem}
         <div class="drop-page">
             <div>
                 {facts(&drop, zone)}
-                {steering(&path, status, &drop, now)}
-                {stock(&path, &drop, edit_version)}
+                {steering(&path, status, &drop, edit_version, zone, now)}
+                {stock(&path, &drop, typed)}
             </div>
             {match board {
                 Some(board) => Either::Left(super::board::content(board, zone)),
@@ -226,12 +273,20 @@ fn facts(drop: &SneakerDrop, zone: Zone) -> impl IntoView + use<> {
 }
 
 /// What can be done now. What cannot be undone unfolds first.
-fn steering(path: &str, status: DropStatus, drop: &SneakerDrop, now: DateTime<Utc>) -> impl IntoView + use<> {
-    let button = |action: &str, label: &'static str, hint: &'static str, class: &'static str| {
+fn steering(
+    path: &str,
+    status: DropStatus,
+    drop: &SneakerDrop,
+    edit_version: i64,
+    zone: Zone,
+    now: DateTime<Utc>,
+) -> impl IntoView + use<> {
+    let button = |action: &str, label: String, hint: &'static str, class: &'static str| {
         let form = view! {
             <form method="post" action=format!("{path}/{action}")>
+                <input type="hidden" name="editVersion" value=edit_version />
                 <p class="quiet">{hint}</p>
-                <button class=class>{label}</button>
+                <button class=class>{label.clone()}</button>
             </form>
         };
         match class {
@@ -248,59 +303,96 @@ fn steering(path: &str, status: DropStatus, drop: &SneakerDrop, now: DateTime<Ut
     let is_on_sale = status == DropStatus::Published && !drop.has_ended(now);
     let can_archive =
         status == DropStatus::Draft || status == DropStatus::Published && drop.held_stock == 0 && drop.is_over(now);
+    let again_hint = match has_started && !drop.is_over(now) && !drop.paused {
+        true => desk::PUBLISH_AGAIN_OPENS_HINT,
+        false => desk::PUBLISH_AGAIN_HINT,
+    };
     view! {
         <section id="steering" class="steering" aria-labelledby="steering-title">
             <h2 id="steering-title">{desk::STEERING}</h2>
             {(status == DropStatus::Draft)
-                .then(|| button("publish", desk::PUBLISH_NOW, desk::PUBLISH_HINT, "primary"))}
+                .then(|| button("publish", publish_label(zone, drop.starts_at, now), desk::PUBLISH_HINT, "primary"))}
             {(status == DropStatus::Archived)
-                .then(|| button("publish", desk::PUBLISH_AGAIN, desk::PUBLISH_HINT, "secondary"))}
+                .then(|| button("publish", desk::PUBLISH_AGAIN.into(), again_hint, "secondary"))}
             {(is_on_sale && !drop.paused)
-                .then(|| button("pause", desk::PAUSE, desk::PAUSE_HINT, "secondary"))}
-            {(status == DropStatus::Published && drop.paused)
-                .then(|| button("resume", desk::RESUME, desk::RESUME_HINT, "primary"))}
+                .then(|| button("pause", desk::PAUSE.into(), desk::PAUSE_HINT, "secondary"))}
+            {(is_on_sale && drop.paused)
+                .then(|| button("resume", desk::RESUME.into(), desk::RESUME_HINT, "primary"))}
             {(is_on_sale && !has_started)
-                .then(|| button("unpublish", desk::UNPUBLISH, desk::UNPUBLISH_HINT, "secondary"))}
+                .then(|| button("unpublish", desk::UNPUBLISH.into(), desk::UNPUBLISH_HINT, "secondary"))}
             {(is_on_sale && has_started)
-                .then(|| button("end", desk::END_NOW, desk::END_NOW_HINT, "danger"))}
-            {can_archive.then(|| button("archive", desk::ARCHIVE, desk::ARCHIVE_HINT, "danger"))}
+                .then(|| button("end", desk::END_NOW.into(), desk::END_NOW_HINT, "danger"))}
+            {can_archive.then(|| button("archive", desk::ARCHIVE.into(), desk::ARCHIVE_HINT, "danger"))}
         </section>
     }
 }
 
-fn stock(path: &str, drop: &SneakerDrop, edit_version: i64) -> impl IntoView + use<> {
+/// On the button that publishes a draft, when that opens the sale.
+pub(super) fn publish_label(zone: Zone, starts_at: Timestamp, now: DateTime<Utc>) -> String {
+    match *starts_at <= now {
+        true => desk::PUBLISH_AND_OPEN.into(),
+        false => desk::publish_and_open_later(&zone.date(starts_at)),
+    }
+}
+
+/// The forms that move pairs, with what was typed if it was refused.
+fn stock(path: &str, drop: &SneakerDrop, typed: Option<MovePairsForm>) -> impl IntoView + use<> {
     let action = format!("{path}/stock");
-    let sizes = drop.sizes.iter().map(|size| view! { <option>{size.label.clone()}</option> }).collect_view();
-    let pairs = |id: &'static str| {
+    let (new_size, known_size) = match typed {
+        Some(typed) if typed.button == "addSize" => (Some(typed), None),
+        typed => (None, typed),
+    };
+    let sizes = drop.sizes.iter().map(|size| {
+        let is_selected = known_size.as_ref().is_some_and(|typed| typed.size == size.label);
+        view! { <option selected=is_selected>{size.label.clone()}</option> }
+    });
+    let sizes = sizes.collect_view();
+    let pairs = |id: &'static str, typed: &Option<MovePairsForm>| {
         view! {
             <label>
-                {desk::PAIRS} <input id=id name="pairs" inputmode="numeric" required autocomplete="off" />
+                {desk::PAIRS}
+                <input
+                    id=id
+                    name="pairs"
+                    inputmode="numeric"
+                    required
+                    autocomplete="off"
+                    value=typed.as_ref().map(|typed| typed.pairs.clone())
+                />
             </label>
         }
     };
-    let version = move || view! { <input type="hidden" name="editVersion" value=edit_version /> };
+    let form = || view! { <input type="hidden" name="form" value=new_form() /> };
     view! {
         <section class="steering" aria-labelledby="stock-title">
             <h2 id="stock-title">{desk::MORE_PAIRS}</h2>
             <p class="quiet">{desk::MORE_PAIRS_HINT}</p>
             <form method="post" action=action.clone() class="row">
-                {version()}
+                {form()}
                 <label>
                     {text::SIZE} <select id="pairs-size" name="size">
                         {sizes}
                     </select>
                 </label>
-                {pairs("pairs")}
+                {pairs("pairs", &known_size)}
                 <button class="secondary" name="do" value="add">{desk::ADD}</button>
                 <button class="secondary" name="do" value="takeBack">{desk::TAKE_BACK}</button>
             </form>
             <form method="post" action=action class="row">
-                {version()}
+                {form()}
                 <label>
                     {desk::NEW_SIZE}
-                    <input id="new-size" name="size" required maxlength="20" autocomplete="off" dir="auto" />
+                    <input
+                        id="new-size"
+                        name="size"
+                        required
+                        maxlength="20"
+                        autocomplete="off"
+                        dir="auto"
+                        value=new_size.as_ref().map(|typed| typed.size.clone())
+                    />
                 </label>
-                {pairs("new-pairs")}
+                {pairs("new-pairs", &new_size)}
                 <button class="secondary" name="do" value="addSize">{desk::ADD_A_SIZE}</button>
             </form>
         </section>

@@ -1,10 +1,11 @@
 //! The form of a drop, for a new one and for changes, with a preview of its card.
 
 use super::{
-    change::change_list,
+    change::list_of_changes,
     document::{Place, document, error_page},
+    drop::publish_label,
     drop_id::DropId,
-    form::Form,
+    form::{Form, idempotency_key, new_form},
     preview,
     zone::Zone,
 };
@@ -19,8 +20,8 @@ use crate::{
         catalog::{Catalog, DropStatus, ManagedDrop},
         http::query::query,
         inventory::{
-            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, IdempotencyKey, ImageUrl,
-            NewDrop, NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Wanted,
+            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, ImageUrl, NewDrop, NewSize,
+            NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Seen, Wanted,
         },
         state::AppState,
         whole_number::NumberOrText,
@@ -32,10 +33,8 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
-use sha2::{Digest, Sha256};
 
 /// `GET /admin/drops/new`; with `?from=<id>` filled in like an earlier drop.
 pub(super) async fn new(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
@@ -63,8 +62,8 @@ pub(super) async fn create(
     zone: Zone,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let idempotency_key = idempotency_key(&fields);
-    let typed = Typed::from(fields);
+    let typed = Typed::from(fields.clone());
+    let idempotency_key = idempotency_key(&typed.form, &fields);
     let parsed = typed.read(zone, None);
     let new = parsed.and_then(|parsed| parsed.into_new_drop(typed.button != "publish", state.clock.now()));
     let new = match new {
@@ -78,20 +77,6 @@ pub(super) async fn create(
             refused(page(&state, zone, None, &typed, Problems::of_edit(&EditError::Drop(error))), status)
         }
     }
-}
-
-/// What tells the form of one page from those of others.
-fn new_form() -> String {
-    // Without random numbers, a form that is sent twice makes two drops.
-    getrandom::u64().map(|number| format!("{number:016x}")).unwrap_or_default()
-}
-
-/// So that a form that is sent twice makes one drop, and one that was changed in between, or is sent by the other button, makes
-/// another.
-fn idempotency_key(fields: &[(String, String)]) -> Option<IdempotencyKey> {
-    fields.iter().find(|(name, value)| name == "form" && !value.is_empty())?;
-    let digest = Sha256::digest(serde_json::to_vec(fields).ok()?);
-    IdempotencyKey::try_from(&*format!("form-{}", BASE64_URL_SAFE_NO_PAD.encode(digest))).ok()
 }
 
 /// `GET /admin/drops/{id}/edit`
@@ -122,8 +107,8 @@ pub(super) async fn save(
         Err(problems) => return refused(page(&state, zone, Some(&drop), &typed, problems), StatusCode::BAD_REQUEST),
     };
     let action = Action::Change(Box::new(fields));
-    let expected = Some(typed.edit_version.unwrap_or_default());
-    let edit = Edit { actor: Actor::Session(session.id), expected, action };
+    let seen = Seen::Version(typed.edit_version.unwrap_or_default());
+    let edit = Edit { actor: Actor::Session(session.id), seen, key: None, action };
     let error = match inventory::edit(&state.inventory, id, edit).await {
         Ok(_) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
         Err(error) => error,
@@ -355,7 +340,9 @@ struct Parsed {
 impl Parsed {
     fn into_new_drop(self, is_draft: bool, now: DateTime<Utc>) -> Result<NewDrop, Problems> {
         let mut problems = Problems::default();
-        let sale = problems.take("endsAt", SaleWindow::new(self.starts_at, self.ends_at, now));
+        // What is published opens at the moment of publishing, at the earliest.
+        let starts_at = self.starts_at.filter(|starts_at| is_draft || starts_at.0 > now);
+        let sale = problems.take("endsAt", SaleWindow::new(starts_at, self.ends_at, now));
         let (Some(sale), Some(sizes)) = (sale, self.sizes) else { return Err(problems) };
         Ok(NewDrop {
             name: self.name,
@@ -458,13 +445,14 @@ fn content(
     let action = drop.map_or("/admin/drops".into(), |drop| format!("/admin/drops/{}/edit", drop.drop.id));
     let sample = typed.sample(zone, now);
     let opens_at_once = is_draft && *sample.starts_at <= now;
+    let publish = publish_label(zone, sample.starts_at, now);
     let buttons = match drop {
         None => Either::Left(view! {
             <button class="primary" name="do" value="draft">
                 {desk::SAVE_DRAFT}
             </button>
-            <button class="secondary" name="do" value="publish">
-                {desk::PUBLISH_NOW}
+            <button id="publish" class="secondary" name="do" value="publish" data-live="">
+                {publish}
             </button>
         }),
         Some(_) => Either::Right(view! { <button class="primary">{desk::SAVE}</button> }),
@@ -536,16 +524,7 @@ fn summary(problems: &Problems, zone: Zone) -> impl IntoView + use<> {
             }
         })
         .collect();
-    let meanwhile = (!problems.meanwhile.is_empty()).then(|| {
-        let changes = problems.meanwhile.iter().map(|change| {
-            view! {
-                <li>
-                    {zone.time(change.created_at)} ", " {desk::actor(&change.actor)} {change_list(change, zone)}
-                </li>
-            }
-        });
-        view! { <ul>{changes.collect_view()}</ul> }
-    });
+    let meanwhile = list_of_changes(&problems.meanwhile, zone);
     let general = problems.general.clone();
     (!fields.is_empty() || general.is_some()).then(|| {
         view! {

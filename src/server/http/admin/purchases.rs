@@ -21,7 +21,7 @@ use crate::{
             guard::PoolGuard,
         },
         http::query::query,
-        inventory::{self, Action, Actor, Edit, Label},
+        inventory::{self, Action, Actor, Edit, Label, Seen},
         state::AppState,
         visible_text,
         whole_number::Id,
@@ -173,7 +173,7 @@ async fn change_purchase(
     action: Action,
     wanted: &Wanted,
 ) -> Response {
-    let edit = Edit { actor: Actor::Session(session.id), expected: None, action };
+    let edit = Edit { actor: Actor::Session(session.id), seen: Seen::Any, key: None, action };
     match inventory::edit(&state.inventory, drop_id, edit).await {
         Ok(_) => Redirect::to(&format!("{}#order-{purchase_id}", wanted.address(drop_id))).into_response(),
         Err(EditError::Drop(error)) => error_page(state, &error),

@@ -1,7 +1,8 @@
 //! The status of a drop in one word, for those who run it.
 
+use super::zone::Zone;
 use crate::{
-    domain::SneakerDrop,
+    domain::{SneakerDrop, Timestamp},
     server::catalog::DropStatus,
     text::{self, desk},
 };
@@ -54,6 +55,46 @@ impl DeskStatus {
             sold_out_since: drop.is_sold_out().then_some(now),
         };
         Self::at(now, &facts)
+    }
+
+    /// What buyers can do now, in one sentence.
+    pub(super) fn sentence(
+        self,
+        drop: &SneakerDrop,
+        paused_at: Option<Timestamp>,
+        zone: Zone,
+        now: DateTime<Utc>,
+    ) -> impl IntoView + use<> {
+        let (before, at, after) = self.words(drop, paused_at, now);
+        view! {
+            {before}
+            {at.map(|at| zone.time(at))}
+            {after}
+        }
+    }
+
+    /// The sentence, in the middle of which a time may stand.
+    fn words(
+        self,
+        drop: &SneakerDrop,
+        paused_at: Option<Timestamp>,
+        now: DateTime<Utc>,
+    ) -> (&'static str, Option<Timestamp>, String) {
+        let (held, is_empty) = (drop.held_stock, drop.available_stock == 0);
+        match self {
+            Self::Draft => (desk::STATE_DRAFT, None, String::new()),
+            Self::Upcoming if is_empty => (desk::STATE_UPCOMING_EMPTY, None, String::new()),
+            Self::Upcoming => (desk::STATE_UPCOMING, Some(drop.starts_at), ".".into()),
+            Self::Live if is_empty => ("", None, desk::all_held(held)),
+            Self::Live => (desk::STATE_LIVE, None, String::new()),
+            Self::Paused => {
+                let before = if paused_at.is_some() { desk::STATE_PAUSED_AT } else { desk::STATE_PAUSED };
+                (before, paused_at, desk::paused(held, now < *drop.starts_at))
+            }
+            Self::SoldOut => (desk::STATE_SOLD_OUT, None, String::new()),
+            Self::Ended => ("", None, desk::over_but_held(held)),
+            Self::Archived => (desk::STATE_ARCHIVED, None, String::new()),
+        }
     }
 
     /// The word, with a shape before it.

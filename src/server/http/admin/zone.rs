@@ -74,8 +74,12 @@ impl Zone {
     }
 
     /// A time in words: `Fri 27 Nov 2026, 18:00 CET`.
+    pub(super) fn date(self, at: Timestamp) -> String {
+        desk::date(at.with_timezone(&self.0))
+    }
+
     pub(super) fn time(self, at: Timestamp) -> impl IntoView + use<> {
-        view! { <time datetime=at.to_string()>{desk::date(at.with_timezone(&self.0))}</time> }
+        view! { <time datetime=at.to_string()>{self.date(at)}</time> }
     }
 }
 

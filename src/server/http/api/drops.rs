@@ -228,8 +228,8 @@ async fn edit(
     expected: Option<Id>,
     action: Action,
 ) -> Result<Json<ManagedDropResponse>, EditError> {
-    let expected = expected.map(Id::get);
-    let drop = inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, expected, action }).await?;
+    let seen = expected.map(Id::get).into();
+    let drop = inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, seen, key: None, action }).await?;
     Ok(Json(ManagedDropResponse { drop }))
 }
 
