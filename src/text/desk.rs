@@ -166,6 +166,10 @@ pub const NONE: &str = "none";
 /// Between what a field was and what it became.
 pub const BECAME: &str = " → ";
 
+/// Of one's own edits.
+pub const EDITED_ELSEWHERE: &str = "You edited this drop on another page since you opened this one, so nothing was done. Look at what changed, then \
+     save again.";
+
 /// The titles of an error's page.
 pub const NOT_AVAILABLE: &str = "Not available right now";
 pub const NOT_DONE: &str = "That did not work";
@@ -224,6 +228,11 @@ pub fn date<Tz: TimeZone<Offset: fmt::Display>>(at: DateTime<Tz>) -> String {
 /// Above the times of a form.
 pub fn times_in(zone: &str) -> String {
     format!("Times are in the time zone {zone}.")
+}
+
+/// That a field was changed elsewhere as well, as the rest of a sentence that begins with its name: `is now 99`.
+pub fn changed_meanwhile(now: &str) -> String {
+    if now.is_empty() { "is empty now".into() } else { format!("is now {}", isolated(now)) }
 }
 
 /// What is wrong with a field of a drop's form, whose requirement is the rest of the sentence.

@@ -40,6 +40,13 @@ fn edit_version(page: &str) -> String {
     rest.split('"').next().unwrap_or_default().to_owned()
 }
 
+/// What the form of a drop showed when it was opened.
+fn was(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"was\" value=\"").expect("a form of a drop that there is");
+    let value = rest.split('"').next().unwrap_or_default();
+    value.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
 /// Presses a button of a drop's page as it is now.
 async fn press(desk: &Desk<'_>, path: &str, action: &str) -> Answer {
     let version = edit_version(&desk.get(path).await.expect_status(200).text);
@@ -157,8 +164,8 @@ async fn times_are_those_of_the_browsers_zone(db: PgPool) {
     let exact = "update drops set starts_at = '2030-07-01 14:00:30.5Z'";
     sqlx::query(exact).execute(&db).await.expect("a valid start");
     let page = desk.get(&path).await.expect_status(200).text;
-    let version = edit_version(&page);
-    let unchanged = form(&[("startsAt", "2030-07-01T14:00"), ("endsAt", ""), ("editVersion", &version)]);
+    let was = was(&page);
+    let unchanged = form(&[("startsAt", "2030-07-01T14:00"), ("endsAt", ""), ("was", &was)]);
     desk.post(&path, &unchanged).await.expect_status(303);
     let drop = managed(&desk, &node, drop_id).await;
     assert_eq!((&drop["starts_at"], &drop["ends_at"]), (&json!("2030-07-01T14:00:30.500Z"), &Value::Null));
@@ -166,22 +173,49 @@ async fn times_are_those_of_the_browsers_zone(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn second_editor_sees_what_changed_and_can_save_all_the_same(db: PgPool) {
+async fn edits_of_two_people_are_merged_and_both_values_of_a_field_that_both_changed_are_shown(db: PgPool) {
     let node = Node::start(&db).await;
     let (desk, other) = (Desk::sign_in(&node).await, Desk::sign_in(&node).await);
     let drop_id = created(&desk.post("/admin/drops", &form(&[])).await.expect_status(303));
     let path = format!("/admin/drops/{drop_id}/edit");
-    let version = edit_version(&desk.get(&path).await.expect_status(200).text);
-    other.post(&path, &form(&[("price", "99"), ("editVersion", &version)])).await.expect_status(303);
-    let second = form(&[("name", "Second"), ("editVersion", &version)]);
-    let page = desk.post(&path, &second).await.expect_status(409).text;
-    assert!(page.contains("Somebody else edited this drop") && page.contains("session 2"), "{page}");
-    assert!(page.contains("value=\"Second\""), "what was typed is lost: {page}");
-    assert_eq!(managed(&desk, &node, drop_id).await["name"], "Night Market Low");
-    let version = edit_version(&page);
-    let again = form(&[("name", "Second"), ("editVersion", &version)]);
-    desk.post(&path, &again).await.expect_status(303);
-    assert_eq!(managed(&desk, &node, drop_id).await["name"], "Second");
+    let opened = async |desk: &Desk<'_>| {
+        let page = desk.get(&path).await.expect_status(200).text;
+        (edit_version(&page), was(&page))
+    };
+    let (version, shown) = opened(&desk).await;
+    let save = async |desk: &Desk<'_>, version: &str, shown: &str, changes: &[(&str, &str)]| {
+        desk.post(&path, &form(&[changes, &[("editVersion", version), ("was", shown)]].concat())).await
+    };
+    save(&other, &version, &shown, &[("price", "99"), ("limitPerUser", "2")]).await.expect_status(303);
+    // What was not touched stays as the other made it.
+    save(&desk, &version, &shown, &[("name", "Second")]).await.expect_status(303);
+    let drop = managed(&desk, &node, drop_id).await;
+    assert_eq!(
+        (&drop["name"], &drop["price_cents"], &drop["limit_per_user"]),
+        (&json!("Second"), &json!(9_900), &json!(2))
+    );
+    // What both changed is for the second one to decide.
+    let page = save(&desk, &version, &shown, &[("price", "120"), ("endsAt", "2099-01-01T00:00")]).await;
+    let page = page.expect_status(409).text;
+    for said in [
+        "Somebody else edited this drop",
+        "session 2",
+        "Price is now \u{2068}99\u{2069}.",
+        "value=\"120\"",
+        "2099-01-01T00:00",
+    ] {
+        assert!(page.contains(said), "{said} is missing: {page}");
+    }
+    assert_eq!(managed(&desk, &node, drop_id).await["price_cents"], 9_900);
+    let again = [("name", "Second"), ("price", "120"), ("limitPerUser", "2"), ("endsAt", "2099-01-01T00:00")];
+    save(&desk, &edit_version(&page), &was(&page), &again).await.expect_status(303);
+    let drop = managed(&desk, &node, drop_id).await;
+    assert_eq!((&drop["price_cents"], &drop["ends_at"]), (&json!(12_000), &json!("2099-01-01T00:00:00Z")));
+    // One's own edits on another page are nobody else's.
+    let (version, shown) = opened(&desk).await;
+    save(&desk, &version, &shown, &[("price", "1")]).await.expect_status(303);
+    let page = save(&desk, &version, &shown, &[("price", "2")]).await.expect_status(409).text;
+    assert!(page.contains("You edited this drop on another page") && !page.contains("Somebody else"), "{page}");
     node.stop_and_assert_invariants().await;
 }
 
@@ -298,15 +332,15 @@ async fn button_of_a_page_that_somebody_else_made_untrue_does_nothing(db: PgPool
     let path = format!("/admin/drops/{drop_id}");
     let edited = async |desk: &Desk<'_>, price: &str| {
         let edit = format!("{path}/edit");
-        let version = edit_version(&desk.get(&edit).await.expect_status(200).text);
-        desk.post(&edit, &form(&[("price", price), ("editVersion", &version)])).await.expect_status(303);
+        let was = was(&desk.get(&edit).await.expect_status(200).text);
+        desk.post(&edit, &form(&[("price", price), ("was", &was)])).await.expect_status(303);
     };
     for (action, state) in [("publish", "draft"), ("pause", "published"), ("end", "published")] {
         let version = edit_version(&desk.get(&path).await.expect_status(200).text);
         edited(&other, "19").await;
         let refused =
             desk.post(&format!("{path}/{action}"), &[("editVersion", &version)]).await.expect_status(409).text;
-        for said in ["Somebody else edited this drop", "session 2", "$199 → $19"] {
+        for said in ["Somebody else edited this drop", "session 2", "<bdi>$199</bdi>", "<bdi>$19</bdi>"] {
             assert!(refused.contains(said), "{said} is missing: {refused}");
         }
         let drop = managed(&desk, &node, drop_id).await;

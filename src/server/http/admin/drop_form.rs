@@ -35,6 +35,8 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// `GET /admin/drops/new`; with `?from=<id>` filled in like an earlier drop.
 pub(super) async fn new(State(state): State<AppState>, zone: Zone, uri: Uri) -> Response {
@@ -96,33 +98,38 @@ pub(super) async fn save(
     DropId(id): DropId,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let typed = Typed::from(fields);
+    let mut typed = Typed::from(fields);
     let drop = match Catalog::managed(&state.pool, id).await {
         Ok(Some(drop)) => drop,
         Ok(None) => return error_page(&state, &DropError::NotFound(Missing::Drop)),
         Err(error) => return error_page(&state, &error),
     };
+    let opened_at = typed.edit_version;
+    let actor = Actor::Session(session.id);
+    let both_changed = typed.merge(Typed::of(&drop, zone), drop.status);
+    if !both_changed.is_empty() {
+        let wanted = Wanted { drop_id: Some(id), since_edit_version: opened_at, ..Wanted::default() };
+        let meanwhile = inventory::changes(&state.pool, wanted).await.map(|page| page.changes).unwrap_or_default();
+        let is_own = !meanwhile.is_empty() && meanwhile.iter().all(|change| change.actor == actor.to_string());
+        let general = match is_own {
+            true => desk::EDITED_ELSEWHERE.into(),
+            false => EditError::EditedMeanwhile { edit_version: drop.edit_version }.to_string(),
+        };
+        let problems = Problems { fields: both_changed, general: Some(general), meanwhile };
+        return refused(page(&state, zone, Some(&drop), &typed, problems), StatusCode::CONFLICT);
+    }
     let fields = match typed.read(zone, Some(&drop)) {
         Ok(parsed) => parsed.into_fields(&drop),
         Err(problems) => return refused(page(&state, zone, Some(&drop), &typed, problems), StatusCode::BAD_REQUEST),
     };
     let action = Action::Change(Box::new(fields));
-    let seen = Seen::Version(typed.edit_version.unwrap_or_default());
-    let edit = Edit { actor: Actor::Session(session.id), seen, key: None, action };
+    let edit = Edit { actor, seen: Seen::Version(drop.edit_version), key: None, action };
     let error = match inventory::edit(&state.inventory, id, edit).await {
         Ok(_) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
         Err(error) => error,
     };
-    let mut problems = Problems::of_edit(&error);
-    let mut typed = typed;
-    if let EditError::EditedMeanwhile { edit_version } = error {
-        let wanted = Wanted { drop_id: Some(id), since_edit_version: typed.edit_version, ..Wanted::default() };
-        problems.meanwhile = inventory::changes(&state.pool, wanted).await.map(|page| page.changes).unwrap_or_default();
-        // Who saves again has seen it.
-        typed.edit_version = Some(edit_version);
-    }
     let status = error.clone().into_response().status();
-    refused(page(&state, zone, Some(&drop), &typed, problems), status)
+    refused(page(&state, zone, Some(&drop), &typed, Problems::of_edit(&error)), status)
 }
 
 /// `POST /admin/drops/preview`: the same page with the preview of what was typed, and with the rows of sizes that were wanted.
@@ -146,7 +153,8 @@ pub(super) async fn preview(
 }
 
 /// What was typed, as text.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 struct Typed {
     name: String,
     description: String,
@@ -160,11 +168,17 @@ struct Typed {
     /// Of the drop that is changed, as the form showed it.
     edit_version: Option<i64>,
     drop_id: Option<i64>,
+    /// Of a drop that is changed: what the form showed when it was opened.
+    #[serde(skip)]
+    was: Option<Box<Typed>>,
     /// Of a new drop: as [`new_form`] made it.
+    #[serde(skip)]
     form: String,
     /// What the pressed button stands for.
+    #[serde(skip)]
     button: String,
     /// What is wanted of the rows of sizes.
+    #[serde(skip)]
     rows: String,
 }
 
@@ -174,7 +188,8 @@ impl From<Vec<(String, String)>> for Typed {
         for (name, value) in fields {
             match &*name {
                 "name" => typed.name = value,
-                "description" => typed.description = value,
+                // Browsers send the line breaks of a text in one form, whatever it had.
+                "description" => typed.description = value.replace("\r\n", "\n"),
                 "price" => typed.price = value,
                 "imageUrl" => typed.image_url = value,
                 "limitPerUser" => typed.limit = value,
@@ -184,6 +199,7 @@ impl From<Vec<(String, String)>> for Typed {
                 "sizeStock" => stocks.push(value),
                 "editVersion" => typed.edit_version = value.parse().ok(),
                 "dropId" => typed.drop_id = value.parse().ok(),
+                "was" => typed.was = serde_json::from_str(&value).ok(),
                 "form" => typed.form = value,
                 "do" => typed.button = value,
                 "rows" => typed.rows = value,
@@ -214,6 +230,39 @@ impl Typed {
             drop_id: Some(drop.id),
             ..Self::default()
         }
+    }
+
+    /// Lays what was changed since the form was opened over what the drop is `now`. The problems are those of fields that were
+    /// changed here and elsewhere.
+    fn merge(&mut self, now: Self, status: DropStatus) -> Vec<(String, String)> {
+        let was = self.was.take().unwrap_or_default();
+        let mut both_changed = vec![];
+        for (field, typed, was, now) in [
+            ("name", &mut self.name, &was.name, &now.name),
+            ("description", &mut self.description, &was.description, &now.description),
+            ("price", &mut self.price, &was.price, &now.price),
+            ("imageUrl", &mut self.image_url, &was.image_url, &now.image_url),
+            ("limitPerUser", &mut self.limit, &was.limit, &now.limit),
+            ("startsAt", &mut self.starts_at, &was.starts_at, &now.starts_at),
+            ("endsAt", &mut self.ends_at, &was.ends_at, &now.ends_at),
+        ] {
+            if typed == was {
+                typed.clone_from(now);
+            } else if now != was && now != typed {
+                both_changed.push((field.into(), desk::changed_meanwhile(now)));
+            }
+        }
+        // The form asks for those of a draft alone.
+        if self.sizes == was.sizes || status != DropStatus::Draft {
+            self.sizes.clone_from(&now.sizes);
+        } else if now.sizes != was.sizes && now.sizes != self.sizes {
+            let sizes: Vec<_> = now.sizes.iter().map(|(label, stock)| format!("{label}: {stock}")).collect();
+            both_changed.push(("sizes".into(), desk::changed_meanwhile(&sizes.join(", "))));
+        }
+        // Who saves again has seen it.
+        self.edit_version = now.edit_version;
+        self.was = Some(Box::new(now));
+        both_changed
     }
 
     /// Adds, removes or moves a row of sizes, as its button says: `add`, `remove 2`, `up 2`, `down 2`.
@@ -462,6 +511,7 @@ fn content(
         Some(drop) => Either::Right(view! {
             <input type="hidden" name="dropId" value=drop.drop.id />
             <input type="hidden" name="editVersion" value=typed.edit_version.unwrap_or(drop.edit_version) />
+            <input type="hidden" name="was" value=json!(typed.was.as_deref().unwrap_or(typed)).to_string() />
         }),
     };
     let field = |id, label, hint, value: &str, kind| Field {
@@ -696,5 +746,40 @@ mod tests {
         for nothing in ["", "up 0", "down 1", "remove 2", "remove", "up 18446744073709551615", "turn 1"] {
             assert_eq!(typed(nothing), ["S1", "M2"], "{nothing}");
         }
+    }
+
+    fn shown(name: &str, price: &str, sizes: &[(&str, &str)]) -> Typed {
+        let sizes = sizes.iter().map(|(label, stock)| ((*label).into(), (*stock).into())).collect();
+        Typed { name: name.into(), price: price.into(), sizes, ..Typed::default() }
+    }
+
+    #[test]
+    fn what_was_not_touched_is_as_it_is_now_and_what_both_changed_is_a_problem() {
+        let [one, two] = [[("S", "1")], [("S", "2")]];
+        let was = shown("Court", "199", &one);
+        for (typed, now, expected, problems) in [
+            (was.clone(), was.clone(), was.clone(), vec![]),
+            (was.clone(), shown("Volt", "19", &two), shown("Volt", "19", &two), vec![]),
+            (shown("Volt", "199", &one), was.clone(), shown("Volt", "199", &one), vec![]),
+            (shown("Volt", "199", &one), shown("Court", "19", &two), shown("Volt", "19", &two), vec![]),
+            (shown("Court", "199", &two), shown("Court", "19", &one), shown("Court", "19", &two), vec![]),
+            (shown("Volt", "19", &two), shown("Volt", "19", &two), shown("Volt", "19", &two), vec![]),
+            (shown("Volt", "9", &one), shown("Court", "19", &one), shown("Volt", "9", &one), vec!["price"]),
+            (
+                shown("Volt", "9", &two),
+                shown("Night", "19", &[]),
+                shown("Volt", "9", &two),
+                vec!["name", "price", "sizes"],
+            ),
+        ] {
+            let mut merged = Typed { was: Some(Box::new(was.clone())), ..typed };
+            let both_changed = merged.merge(now.clone(), DropStatus::Draft);
+            assert_eq!(both_changed.iter().map(|(field, _)| &**field).collect::<Vec<_>>(), problems);
+            assert_eq!(merged, Typed { was: Some(Box::new(now)), ..expected });
+        }
+        // The form of what is published has no sizes.
+        let mut merged = Typed { was: Some(Box::new(was)), ..shown("Volt", "199", &[]) };
+        assert!(merged.merge(shown("Court", "199", &two), DropStatus::Published).is_empty());
+        assert_eq!((&*merged.name, &merged.sizes[..]), ("Volt", &[("S".into(), "2".into())][..]));
     }
 }
