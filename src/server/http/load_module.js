@@ -5,12 +5,8 @@
   const root = document.getElementById(rootId);
   let isStopped = false;
 
-  // Browsers that know no popovers do not know the selector either.
-  const openDialog = () => {
-    try {
-      return root.querySelector(":popover-open");
-    } catch {}
-  };
+  // Browsers without popovers throw at the name of what they do not know.
+  const openDialog = () => (CSS.supports("selector(:popover-open)") ? root.querySelector(":popover-open") : null);
 
   // The same checksum as the server's.
   const currentShape = () =>
