@@ -15,9 +15,6 @@ use std::fmt;
 pub const BRAND: &str = "Sneakdrop";
 /// The dashboard's heading.
 pub const TAGLINE: &str = "Limited pairs, live stock, one at a time.";
-/// The dashboard's description for search engines and link previews.
-pub const DESCRIPTION: &str =
-    "Limited-edition sneaker drops with live stock. Reserve a pair for 60 seconds, then make it yours.";
 
 /// The skip link, first in the tab order.
 pub const SKIP: &str = "Skip to the drops";
@@ -27,7 +24,7 @@ pub const DROPS: &str = "Drops";
 pub const MY_PURCHASES: &str = "My purchases";
 /// In the footer of every page.
 pub const HOW_IT_WORKS: &str = "A reserved pair is held for you. Buy it before the ring runs out, or it goes back to everybody. Prices are in US dollars.";
-/// Passes a drop's address on, and what the button says when it was copied.
+/// Passes a drop's address on, and what is said when it was copied.
 pub const SHARE: &str = "Share";
 pub const LINK_COPIED: &str = "Link copied";
 /// Names the region of the toasts.
@@ -77,6 +74,8 @@ pub const STOCK: &str = "Stock";
 pub const SHOW: &str = "Show";
 pub const ANY: &str = "Any size";
 pub const EVERYTHING: &str = "Everything";
+/// Leads back from a filter that leaves nothing.
+pub const SHOW_EVERYTHING: &str = "Show everything";
 pub const FILTER: &str = "Filter";
 /// Names the choice of size.
 pub const SIZE: &str = "Size";
@@ -104,9 +103,10 @@ pub const ENDED: &str = "Ended";
 /// Nobody can reserve for now.
 pub const PAUSED: &str = "Paused";
 pub const RECENT_PURCHASERS: &str = "Recent purchasers";
-/// Instead of the purchasers on a card.
+/// Instead of the purchasers.
 pub const NONE_SOLD: &str = "No pair sold yet.";
-pub const NO_PURCHASERS: &str = "Nobody yet. The first pair is still to go.";
+/// Instead of [`NONE_SOLD`] when no pair can be sold any more.
+pub const NONE_WAS_SOLD: &str = "No pair was sold.";
 
 /// On `/purchases`.
 pub const SIGN_IN_TO_SEE: &str = "Sign in to see what you bought.";
@@ -138,9 +138,21 @@ pub fn page_title(name: &str) -> String {
     format!("{name} · {BRAND}")
 }
 
+/// The dashboard's description for search engines and link previews.
+pub fn description(hold_seconds: u64) -> String {
+    let held = hold(hold_seconds);
+    format!("Limited-edition sneaker drops with live stock. Reserve a pair for {held}, then make it yours.")
+}
+
 /// A drop page's description for search engines and link previews.
-pub fn drop_description(name: &str, price_cents: i32) -> String {
-    format!("{name}, {}. Live stock, 60 seconds to make a pair yours.", price(price_cents))
+pub fn drop_description(name: &str, price_cents: i32, hold_seconds: u64) -> String {
+    format!("{name}, {}. Live stock, {} to make a pair yours.", price(price_cents), hold(hold_seconds))
+}
+
+/// How long a pair is held: `60 seconds`.
+fn hold(seconds: impl fmt::Display) -> String {
+    let seconds = grouped(seconds);
+    if seconds == "1" { "1 second".into() } else { format!("{seconds} seconds") }
 }
 
 /// `$199`, `$199.50` or `Free`.
@@ -168,9 +180,13 @@ pub fn pairs(total: i32, sizes: usize) -> String {
     if sizes > 1 { format!("{pairs} in {sizes} sizes") } else { pairs }
 }
 
-/// `4 left`, under a size.
-pub fn left(available: i32) -> String {
-    if available == 0 { "gone".into() } else { format!("{} left", grouped(available)) }
+/// `4 left`, under a size. Of a size without stock `gone`, or `none now` if a pair may come back.
+pub fn left(available: i32, may_come_back: bool) -> String {
+    match (available, may_come_back) {
+        (0, false) => "gone".into(),
+        (0, true) => "none now".into(),
+        (left, _) => format!("{} left", grouped(left)),
+    }
 }
 
 /// Unfolds what is not shown: `All 50 sizes`.
@@ -183,51 +199,22 @@ pub fn complete_purchase(price_cents: i32) -> String {
     format!("Complete purchase · {}", price(price_cents))
 }
 
-/// The first letters of a name's first two words, for a drop without a picture: letters, digits and pictures with all that
-/// belongs to them, and no other signs.
+/// The first letters of a name's first two words, for a drop without a picture; digits and pictograms count, quotation marks do
+/// not. `initials` of the document's script is the same: the tables of what belongs together are too large for the module.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn initials(name: &str) -> String {
-    let words = name.split(' ').map(|word| word.trim_start_matches(is_sign));
-    words.filter(|word| !word.is_empty()).take(2).map(first_letter).collect()
+    use unicode_segmentation::UnicodeSegmentation;
+    let is_shown = |grapheme: &&str| {
+        let is_pictogram = |first| matches!(first, '\u{2600}'..='\u{26ff}' | '\u{1f000}'..='\u{1ffff}');
+        grapheme.chars().next().is_some_and(|first| first.is_alphanumeric() || is_pictogram(first))
+    };
+    name.split_whitespace().filter_map(|word| word.graphemes(true).find(is_shown)).take(2).collect()
 }
 
-/// The beginning of a word that people see as one letter (a grapheme, as far as names need it: the tables of all of Unicode would
-/// be too much to download).
-fn first_letter(word: &str) -> &str {
-    let is_flag = |letter: char| ('\u{1f1e6}'..='\u{1f1ff}').contains(&letter);
-    let mut letters = word.char_indices().peekable();
-    let Some((_, first)) = letters.next() else { return word };
-    let (mut before, mut count) = (first, 1);
-    let end = letters.find(|(_, letter)| {
-        let belongs = before == JOINER || is_mark(*letter) || (count == 1 && is_flag(before) && is_flag(*letter));
-        (before, count) = (*letter, count + 1);
-        !belongs
-    });
-    &word[..end.map_or(word.len(), |(at, _)| at)]
+#[cfg(target_arch = "wasm32")]
+pub fn initials(name: &str) -> String {
+    call_document("initials", &name.into()).as_string().unwrap_or_default()
 }
-
-/// Whether a character is part of the one before it.
-fn is_mark(character: char) -> bool {
-    let code = u32::from(character);
-    match code {
-        0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05c7 | 0x0610..=0x061a | 0x064b..=0x065f | 0x0670 => true,
-        // The scripts of India have their marks at the same places.
-        0x0900..=0x0d7f => matches!(code % 0x80, 0x00..=0x03 | 0x3c | 0x3e..=0x4d | 0x51..=0x57 | 0x62 | 0x63),
-        // Thai and Lao.
-        0x0e00..=0x0eff => matches!(code % 0x80, 0x31 | 0x34..=0x3a | 0x47..=0x4e),
-        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20f0 | 0x302a..=0x302f | 0x3099 | 0x309a => true,
-        // Joiner, variations, colours of skin, and the tags of flags.
-        0x200d | 0xfe00..=0xfe0f | 0x1f3fb..=0x1f3ff | 0xe0020..=0xe007f | 0xe0100..=0xe01ef => true,
-        _ => false,
-    }
-}
-
-/// Whether a character is neither a letter nor a digit nor a picture.
-fn is_sign(character: char) -> bool {
-    !character.is_alphanumeric() && u32::from(character) < 0x2100 || matches!(u32::from(character), 0x3000..=0x303f)
-}
-
-/// Makes one picture of two.
-const JOINER: char = '\u{200d}';
 
 /// `3 reserved right now`.
 pub fn reserved_now(held: i32) -> String {
@@ -346,12 +333,14 @@ pub fn size_and_stock(label: &str, available: i32) -> String {
 pub fn reservation_granted(reservation: &Reservation, left_ms: i64) -> String {
     let seconds = whole_seconds(left_ms).min(lifetime_seconds(reservation));
     let what = if reservation.size == ONE_SIZE { "Reserved" } else { &format!("{} is reserved", reservation.size) };
-    format!("{what} for {seconds} seconds. Complete the purchase to keep it.")
+    format!("{what} for {}. Complete the purchase to keep it.", hold(seconds))
 }
 
 /// A toast: `Your 60 seconds are up. The pair went back.`
 pub fn reservation_expired(reservation: &Reservation) -> String {
-    format!("Your {} seconds are up. The pair went back.", lifetime_seconds(reservation))
+    let seconds = lifetime_seconds(reservation);
+    let are_up = if seconds == 1 { "is up" } else { "are up" };
+    format!("Your {} {are_up}. The pair went back.", hold(seconds))
 }
 
 /// A toast: `Order 000123. The pair is yours.`
@@ -424,7 +413,7 @@ fn error_sentence(error: &DropError) -> String {
         DropError::MethodNotAllowed => "This address does not take that method.".into(),
         DropError::UsernameTaken => "That name is taken. Choose another, or use the browser that claimed it.".into(),
         DropError::TooManyNames => "This browser has as many names as it can keep. Use one of them.".into(),
-        DropError::SoldOut => "The last pair just went. Another may come back.".into(),
+        DropError::SoldOut => "The last pair just went.".into(),
         DropError::NotStarted { starts_at } => format!("This drop opens at {}.", date(*starts_at, true)),
         DropError::Ended => "This drop has ended.".into(),
         DropError::Paused => "Sales are paused. This page says when they go on.".into(),
@@ -475,27 +464,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn initials_are_whole_letters_and_pictures() {
-        for (name, expected) in [
-            ("Volt Runner", "VR"),
-            ("Court 76 Low", "C7"),
-            ("\u{201c}Volt\u{201d} (Runner)", "VR"),
-            ("- \u{ab}Halo\u{bb}", "H"),
-            ("e\u{301}toile \u{e9}t\u{e9}", "e\u{301}\u{e9}"),
-            ("\u{1f1ef}\u{1f1f5}\u{1f1eb}\u{1f1f7} Pack", "\u{1f1ef}\u{1f1f5}P"),
-            ("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{1f45f}", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}"),
-            ("\u{1f44b}\u{1f3fd}\u{1f44b} x", "\u{1f44b}\u{1f3fd}x"),
-            ("1\u{fe0f}\u{20e3} One", "1\u{fe0f}\u{20e3}O"),
-            ("\u{915}\u{94d}\u{937}\u{93f} \u{e01}\u{e31}\u{e1a}", "\u{915}\u{94d}\u{e01}\u{e31}"),
-            ("\u{97f4} \u{978b}", "\u{97f4}\u{978b}"),
-            ("!!! ???", ""),
-            ("", ""),
-        ] {
-            assert_eq!(initials(name), expected, "{name}");
-        }
-    }
-
-    #[test]
     fn a_countdown_shows_the_last_second_until_it_is_over() {
         assert_eq!(countdown(60_000), "1:00");
         assert_eq!(countdown(41_001), "0:42");
@@ -512,6 +480,49 @@ mod tests {
         assert_eq!(price(100_000_000), "$1,000,000");
         assert_eq!(price(1_234_505), "$12,345.05");
         assert_eq!(price(0), "Free");
+    }
+
+    #[test]
+    fn descriptions_say_how_long_this_shop_holds_a_pair() {
+        for (seconds, said) in [(1, "1 second"), (25, "25 seconds"), (60, "60 seconds"), (1_800, "1,800 seconds")] {
+            assert!(description(seconds).contains(&format!("Reserve a pair for {said}, then")), "{seconds}");
+            let of_drop = drop_description("Halo Air", 100, seconds);
+            assert_eq!(of_drop, format!("Halo Air, $1. Live stock, {said} to make a pair yours."));
+        }
+    }
+
+    #[test]
+    fn initials_are_whole_and_no_punctuation() {
+        for (name, shown) in [
+            ("Volt Runner", "VR"),
+            ("Volt", "V"),
+            ("  Volt   Runner II", "VR"),
+            ("\"Volt\" Runner", "VR"),
+            ("\u{201c}Volt\u{201d} \u{2018}Runner\u{2019}", "VR"),
+            ("\u{ab}Volt & Co", "VC"),
+            ("\u{2067}Volt\u{2069} (Runner)", "VR"),
+            ("574 \u{2014} Legacy", "5L"),
+            ("\u{1f1e9}\u{1f1ea} Edition", "\u{1f1e9}\u{1f1ea}E"),
+            ("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} Pack", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}P"),
+            ("e\u{301}clair A\u{30a}ngstrom", "e\u{301}A\u{30a}"),
+            ("1\u{fe0f}\u{20e3} One", "1\u{fe0f}\u{20e3}O"),
+            ("\u{1f44b}\u{1f3fd}\u{1f44b} x", "\u{1f44b}\u{1f3fd}x"),
+            ("\u{97f4} \u{978b}", "\u{97f4}\u{978b}"),
+            ("\u{26a1}\u{fe0f} Bolt", "\u{26a1}\u{fe0f}B"),
+            ("\u{2026} \u{2014}", ""),
+            ("", ""),
+        ] {
+            assert_eq!(initials(name), shown, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_gone_only_if_none_may_come_back() {
+        for (available, may_come_back, said) in
+            [(0, false, "gone"), (0, true, "none now"), (1, false, "1 left"), (1_000, true, "1,000 left")]
+        {
+            assert_eq!(left(available, may_come_back), said);
+        }
     }
 
     #[test]

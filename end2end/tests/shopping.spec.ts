@@ -275,7 +275,8 @@ test("a drop's address can be shared, or else copied", async ({ page, context, s
   await page.addInitScript(() => delete (Navigator.prototype as any).share);
   await open(page, `/drops/${drop}`);
   await page.getByRole("button", { name: "Share" }).click();
-  await expect(page.getByRole("status").getByText("Link copied")).toBeVisible();
+  await expect(page.getByRole("status").filter({ hasText: "Link copied" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Share" })).toHaveText("Share");
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(`${shop.url}/drops/${drop}`);
   await expect(page.getByText("Link copied")).toHaveCount(0);
   // On plain http there is no such interface, and a browser may refuse any.
@@ -293,6 +294,43 @@ test("a drop's address can be shared, or else copied", async ({ page, context, s
   });
   await page.getByRole("button", { name: "Share" }).click();
   expect(await page.evaluate(() => (window as any).shared)).toEqual({ url: `${shop.url}/drops/${drop}` });
+});
+
+for (const { where, canCopy, said } of [
+  { where: "there is no clipboard", canCopy: true, said: () => "Link copied" },
+  { where: "nothing may copy", canCopy: false, said: (url: string) => url },
+]) {
+  test(`sharing where ${where} says what there is, and the button stays what it is`, async ({ page, shop }) => {
+    const drop = await shop.createDrop({ name: "Volt Runner" });
+    await page.addInitScript((canCopy) => {
+      (Navigator.prototype as any).share = async () => {
+        throw new DOMException("not allowed", "NotAllowedError");
+      };
+      delete (Navigator.prototype as any).clipboard;
+      if (!canCopy) document.execCommand = () => false;
+    }, canCopy);
+    await open(page, `/drops/${drop}`);
+    await page.getByRole("button", { name: "Share" }).click();
+    const url = `${shop.url}/drops/${drop}`;
+    await expect(page.getByRole("status").filter({ hasText: said(url) })).toBeVisible();
+    expect(await page.evaluate(() => getSelection()!.toString())).toContain(canCopy ? "" : url);
+    await expect(page.getByRole("button", { name: "Share" })).toHaveText("Share");
+  });
+}
+
+test("whoever closes the device's dialog is shown no other", async ({ page, context, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner" });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.addInitScript(() => {
+    (Navigator.prototype as any).share = async () => {
+      (window as any).isClosed = true;
+      throw new DOMException("closed", "AbortError");
+    };
+  });
+  await open(page, `/drops/${drop}`);
+  await page.getByRole("button", { name: "Share" }).click();
+  await page.waitForFunction(() => (window as any).isClosed);
+  await expect(page.getByText("Link copied")).toHaveCount(0);
 });
 
 for (const javaScriptEnabled of [true, false]) {
@@ -627,6 +665,9 @@ test("filters that leave nothing say so, and not that nothing is live", async ({
   await open(page, "/?show=upcoming");
   await expect(page.getByText("No drop matches.")).toBeVisible();
   await expect(page.getByText("Nothing is live right now.")).toBeHidden();
+  await expect(page.getByRole("heading", { name: "Live now" })).toBeHidden();
+  await page.getByRole("link", { name: "Show everything" }).click();
+  await expect(card(page, "Volt Runner")).toBeVisible();
 });
 
 test("folded sizes are in sight when one of them is chosen or one has to be", async ({ page, shop }) => {
@@ -642,11 +683,126 @@ test("folded sizes are in sight when one of them is chosen or one has to be", as
   for (let size = 30; size < 38; size++) await (await shop.customer(`bob${size}`)).reserve(drop, `EU ${size}`);
   await (await shop.customer("carol")).reserve(drop, "EU 41");
   await expect(volt.getByText("EU 41 just went. Choose another.")).toBeVisible();
-  await page.reload();
-  await expect(volt.getByRole("radio", { name: "EU 40," })).toBeHidden();
-  await volt.getByRole("button", { name: "Reserve" }).click();
+  // Of those that were shown none is left.
   await expect(volt.getByRole("radio", { name: "EU 40," })).toBeVisible();
+  await page.reload();
+  for (const left of [38, 39, 40]) await expect(volt.getByRole("radio", { name: `EU ${left},` })).toBeVisible();
+  await expect(volt.locator("label.size:visible")).toHaveCount(8);
 });
+
+test("a size whose pairs may come back is not said to be gone", async ({ page, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner", sizes: [{ label: "US 9", stock: 1 }, { label: "US 10", stock: 1 }] });
+  await open(page);
+  const bob = await shop.customer("bob");
+  await bob.reserve(drop, "US 9");
+  const volt = card(page, "Volt Runner");
+  const size = volt.locator("label.size").filter({ hasText: "US 9" });
+  await expect(size).toContainText("none now");
+  await expect(size).not.toHaveCSS("text-decoration-line", "line-through");
+  await bob.purchase(drop);
+  await expect(size).toContainText("gone");
+  await expect(size).toHaveCSS("text-decoration-line", "line-through");
+});
+
+test("who chooses the size that was asked for is not asked again", async ({ page, shop }) => {
+  await shop.createDrop({ name: "Volt Runner", sizes: US_SIZES });
+  await open(page);
+  const volt = card(page, "Volt Runner");
+  await volt.getByRole("button", { name: "Sign in to reserve" }).click();
+  await page.getByLabel("Username").fill("alice");
+  await page.getByRole("button", { name: "Enter the drop" }).click();
+  await expect(toast(page, "Choose a size, then reserve.")).toBeVisible();
+  await volt.getByRole("radio", { name: /US 9,/ }).check();
+  await expect(toast(page, "Choose a size, then reserve.")).toBeHidden();
+});
+
+test("the page of what has ended expects no first purchase", async ({ page, shop }) => {
+  const past = { startsAt: inHours(-3), endsAt: inHours(-1) };
+  const drop = await shop.createDrop({ name: "Volt Runner", ...past });
+  await open(page, `/drops/${drop}`);
+  await expect(page.locator(".purchaser-list")).toContainText("No pair was sold.");
+});
+
+test("the picture on a drop's own page is no link, and on a card it leads there", async ({ page, shop }) => {
+  const drop = await shop.createDrop({ name: "Volt Runner" });
+  await open(page);
+  await expect(page.locator("a:not([href])")).toHaveCount(0);
+  await card(page, "Volt Runner").locator(".art").click();
+  await expect(page).toHaveURL(`/drops/${drop}`);
+  await expect(page.getByRole("heading", { level: 1, name: "Volt Runner" })).toBeVisible();
+  await expect(page.locator("a:not([href])")).toHaveCount(0);
+});
+
+test("a browser without popovers starts the page once", async ({ page, shop, consoleErrors }) => {
+  await shop.createDrop({ name: "Volt Runner" });
+  await page.addInitScript(() => {
+    const supports = CSS.supports.bind(CSS) as (...of: string[]) => boolean;
+    CSS.supports = (...of: string[]) => !of[0].includes("popover-open") && supports(...of);
+    for (const prototype of [Document.prototype, Element.prototype]) {
+      const querySelector = prototype.querySelector;
+      prototype.querySelector = function (this: ParentNode, selectors: string) {
+        if (selectors.includes(":popover-open")) throw new DOMException("unknown selector", "SyntaxError");
+        return querySelector.call(this, selectors);
+      };
+    }
+  });
+  await open(page);
+  await expect(page.locator(".connection")).toHaveText("Connected");
+  expect(consoleErrors).toEqual([]);
+});
+
+test("names of one long word make no page wider than a small phone", async ({ page, shop }) => {
+  const name = "W".repeat(32);
+  const drop = await shop.createDrop({ name: "W".repeat(60) });
+  const buyer = await shop.customer(name);
+  await buyer.reserve(drop);
+  await buyer.purchase(drop);
+  await page.setViewportSize({ width: 320, height: 640 });
+  for (const path of ["/", `/drops/${drop}`]) {
+    await open(page, path);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(320);
+  }
+  const own = "W".repeat(31) + "i";
+  await signIn(page, own);
+  for (const path of ["/", `/drops/${drop}`, "/purchases"]) {
+    await open(page, path);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(320);
+  }
+});
+
+test("text of twice the size is cut off nowhere on a card", async ({ page, shop }) => {
+  await shop.createDrop({ name: "Extraordinary Volt Runner" });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page);
+  await signIn(page, "alice");
+  const volt = card(page, "Extraordinary Volt Runner");
+  await volt.getByRole("button", { name: "Reserve" }).click();
+  await volt.getByRole("button", { name: /Complete purchase/ }).click();
+  await expect(volt.getByText(/Yours\. Order/)).toBeVisible();
+  await page.evaluate(() => (document.documentElement.style.fontSize = "200%"));
+  for (const part of [volt.locator("h3"), volt.locator(".yours"), volt.getByRole("link", { name: "View purchase" })]) {
+    const fits = await part.evaluate((element) => {
+      const card = element.closest(".card")!.getBoundingClientRect();
+      const { left, right } = element.getBoundingClientRect();
+      return element.scrollWidth <= element.clientWidth + 1 && left >= card.left && right <= card.right;
+    });
+    expect(fits, await part.innerText()).toBe(true);
+  }
+});
+
+for (const [timezoneId, at, said] of [
+  ["Europe/Berlin", "2031-10-26T00:30:00Z", "02:30 GMT+0200"],
+  ["Europe/Berlin", "2031-10-26T01:30:00Z", "02:30 GMT+0100"],
+  ["America/New_York", "2031-11-02T05:30:00Z", "01:30 GMT-0400"],
+  ["Europe/Berlin", "2031-10-27T01:30:00Z", "02:30"],
+]) {
+  test(`${at} in ${timezoneId} is said so that it is no other time`, async ({ newVisitor, shop }) => {
+    const drop = await shop.createDrop({ name: "Volt Runner", startsAt: at });
+    const page = await (await newVisitor({ timezoneId })).newPage();
+    await open(page, `/drops/${drop}`);
+    await expect(page.locator(".when time")).toHaveText(new RegExp(`, ${said.replace("+", "\\+")}$`));
+  });
+}
 
 test("sizes are what they say after a reload while the last pair of one is held", async ({ page, shop }) => {
   const sizes = Array.from({ length: 12 }, (_, index) => ({ label: `EU ${30 + index}`, stock: index === 11 ? 1 : 2 }));

@@ -77,6 +77,11 @@ impl Toasts {
         self.is_paused.set_value(is_paused);
     }
 
+    /// Takes back what has been done meanwhile.
+    pub fn withdraw(self, text: &str) {
+        self.hide(|toast| toast.text == text);
+    }
+
     pub fn dismiss(self, id: i64) {
         self.hide(|toast| toast.id == id);
     }

@@ -263,6 +263,7 @@ impl DropActions {
         }
         self.choice.set(label);
         self.gone.set(None);
+        self.store.toasts.withdraw(text::CHOOSE_A_SIZE);
     }
 
     /// Disarms what has appeared in the place of something that was pressed. `state` is what the card offers now.

@@ -1,6 +1,9 @@
 //! The state of a drop's card, and the section of the dashboard that the card belongs to.
 
-use crate::domain::{Purchase, Reservation, SneakerDrop};
+use crate::{
+    domain::{Purchase, Reservation, SneakerDrop},
+    text,
+};
 use chrono::{DateTime, Utc};
 
 /// Decides what a card shows and which action it offers.
@@ -87,6 +90,15 @@ impl Section {
         } else {
             Self::Over
         }
+    }
+}
+
+/// What is said in the place of purchasers while there are none.
+pub fn none_sold(now: DateTime<Utc>, drop: &SneakerDrop) -> &'static str {
+    // A pair that is held after the end can still be bought.
+    match drop.has_ended(now) && drop.held_stock == 0 {
+        true => text::NONE_WAS_SOLD,
+        false => text::NONE_SOLD,
     }
 }
 
@@ -197,6 +209,20 @@ mod tests {
         drop.limit_per_user = None;
         drop.available_stock = 0;
         assert!(!may_reserve(&drop));
+    }
+
+    #[test]
+    fn a_first_purchase_is_expected_only_while_there_can_be_one() {
+        for (seconds, held_stock, said) in [
+            (-1, 0, text::NONE_SOLD),
+            (1, 1, text::NONE_SOLD),
+            (100, 1, text::NONE_SOLD),
+            (100, 0, text::NONE_WAS_SOLD),
+            (1_000, 0, text::NONE_WAS_SOLD),
+        ] {
+            let drop = SneakerDrop { held_stock, ..open_drop() };
+            assert_eq!(none_sold(at(seconds), &drop), said, "{seconds} {held_stock}");
+        }
     }
 
     #[test]

@@ -5,12 +5,10 @@
 globalThis.localTime = (milliseconds, hasYear) => {
   const at = new Date(milliseconds);
   const [day, month, date, year, time] = at.toString().match(/^(\w+) (\w+) (\d+) (\d+) (\d+:\d+)/).slice(1);
+  const midnight = (days) => new Date(at.getFullYear(), at.getMonth(), at.getDate() + days).getTimezoneOffset();
   const said = hasYear || +year !== new Date().getFullYear() ? ` ${+year}` : "";
-  const [midnight, next] = [0, 1].map((days) => new Date(at.getFullYear(), at.getMonth(), at.getDate() + days));
-  const parts = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(at);
-  const zone = parts.find(({ type }) => type === "timeZoneName").value;
-  const isChanged = midnight.getTimezoneOffset() !== next.getTimezoneOffset();
-  return `${day} ${+date} ${month}${said}, ${time}${isChanged ? ` ${zone}` : ""}`;
+  const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(at).find(({ type }) => type === "timeZoneName");
+  return `${day} ${+date} ${month}${said}, ${time}${midnight(0) === midnight(1) ? "" : ` ${zone.value}`}`;
 };
 
 globalThis.localTimes = () => {
@@ -26,37 +24,35 @@ addEventListener("load", ({ target }) => target.localName === "img" && delete ta
 // Unfolds the sizes when none is chosen and one of the folded ones has to be.
 addEventListener("invalid", ({ target }) => target.closest("details")?.setAttribute("open", ""), true);
 
-// Copies a text, also where the clipboard's own interface is missing (on plain http) or refused.
-const copy = async (text) => {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = document.createElement("textarea");
-    const focused = document.activeElement;
-    field.value = text;
-    field.readOnly = true;
-    document.body.append(field);
-    field.select();
-    const isCopied = document.execCommand("copy");
-    field.remove();
-    focused.focus();
-    return isCopied;
-  }
+// The first letter, digit or pictogram of a name's first two words that have one, whole: a flag is several characters.
+const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter("en");
+globalThis.initials = (name) => {
+  const graphemes = (word) => (segmenter ? Array.from(segmenter.segment(word), ({ segment }) => segment) : [...word]);
+  const isShown = (grapheme) => /^[\p{Alphabetic}\p{N}\u{2600}-\u{26ff}\u{1f000}-\u{1ffff}]/u.test(grapheme);
+  const firsts = name.split(/\s+/u).map((word) => graphemes(word).find(isShown));
+  return firsts.filter(Boolean).slice(0, 2).join("");
 };
 
-// Shares the address by whatever the device has for it, or else copies it and says so, or else says the address.
+// Shares the address by whatever the device has for it, or else copies it and says so. Where nothing may copy, it is shown,
+// selected.
 addEventListener("click", async ({ target }) => {
   const button = target.closest("[data-share]");
   if (!button) return;
+  const said = button.nextElementSibling;
   const url = location.href;
   try {
     return await navigator.share({ url });
-  } catch (error) {
+  } catch ({ name }) {
     // Whoever closes the device's dialog wants no other.
-    if (error.name === "AbortError") return;
+    if (name === "AbortError") return;
   }
-  const said = (await copy(url)) ? button.dataset.share : url;
-  button.nextElementSibling.textContent = said;
-  setTimeout(() => said === button.dataset.share && (button.nextElementSibling.textContent = ""), 5_000);
+  try {
+    await navigator.clipboard.writeText(url);
+  } catch {
+    said.textContent = url;
+    getSelection().selectAllChildren(said);
+    if (!document.execCommand("copy")) return;
+  }
+  said.textContent = button.dataset.share;
+  setTimeout(() => said.textContent === button.dataset.share && (said.textContent = ""), 6_000);
 });

@@ -13,11 +13,12 @@ pub(crate) fn shell(
     options: LeptosOptions,
     package: &Package,
     first_paint: FirstPaint,
-    nonce: Option<String>,
+    nonce: String,
+    hold_seconds: u64,
 ) -> impl IntoView + use<> {
     // `</script>` in a string would end the element; JSON allows the escape.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
-    let head = view! { <Head first_paint=first_paint.clone() /> };
+    let head = view! { <Head first_paint=first_paint.clone() hold_seconds /> };
     let app = App::new(first_paint);
     let page = (app.top(), app.rest()).to_html();
     let load = load(package, nonce.clone(), shape(&page));
@@ -68,7 +69,7 @@ const LOCAL_TIMES: &str = "localTimes()";
 
 /// Loads the style sheet and the compiled page. Leptos's `HydrationScripts` ignores every error, and reads the file of
 /// hashes on each request.
-fn load(package: &Package, nonce: Option<String>, shape: i32) -> impl IntoView + use<> {
+fn load(package: &Package, nonce: String, shape: i32) -> impl IntoView + use<> {
     let Package { style_sheet, script, wasm, .. } = package;
     let load = include_str!("load_module.js").trim_end();
     let load = format!("{load}({script:?}, {wasm:?}, {shape}, {ROOT:?}, {HYDRATION_FAILURE:?}, {:?})", text::OFFLINE);
@@ -94,7 +95,11 @@ const HYDRATION_FAILURE: &str = "hydration-failure";
 
 /// The page's title and description, and its link preview.
 #[component]
-fn Head(first_paint: FirstPaint) -> impl IntoView {
+fn Head(
+    first_paint: FirstPaint,
+    /// How long a pair is held.
+    hold_seconds: u64,
+) -> impl IntoView {
     let FirstPaint { address, snapshot, .. } = first_paint;
     let page = Page::at(&address);
     let (origin, drops) = snapshot.map(|snapshot| (snapshot.origin, snapshot.drops)).unwrap_or_default();
@@ -102,9 +107,9 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
     let title = page.title(drop.as_ref().map(|drop| &*drop.name));
     let about = match (page, drop) {
         (Page::Dashboard | Page::PastDrops | Page::Purchases | Page::Order(_), _) => {
-            EitherOf3::A(view! { <meta name="description" content=text::DESCRIPTION /> })
+            EitherOf3::A(view! { <meta name="description" content=text::description(hold_seconds) /> })
         }
-        (_, Some(drop)) => EitherOf3::B(view! { <About drop origin /> }),
+        (_, Some(drop)) => EitherOf3::B(view! { <About drop origin hold_seconds /> }),
         _ => EitherOf3::C(()),
     };
     view! {
@@ -114,9 +119,9 @@ fn Head(first_paint: FirstPaint) -> impl IntoView {
 }
 
 #[component]
-fn About(drop: SneakerDrop, origin: String) -> impl IntoView {
+fn About(drop: SneakerDrop, origin: String, hold_seconds: u64) -> impl IntoView {
     let SneakerDrop { id, name, price_cents, image_url, .. } = drop;
-    let description = text::drop_description(&name, price_cents);
+    let description = text::drop_description(&name, price_cents, hold_seconds);
     let url = format!("{origin}/drops/{id}");
     let share_image = share_image(&origin, image_url.as_deref());
     view! {

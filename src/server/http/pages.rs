@@ -20,11 +20,16 @@ use crate::{
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{AppendHeaders, Html, IntoResponse, Redirect, Response},
 };
-use leptos::{nonce::Nonce, prelude::*, server_fn::error::ServerFnUrlError};
+use leptos::{
+    nonce::{Nonce, provide_nonce},
+    prelude::*,
+    server_fn::error::ServerFnUrlError,
+};
 
-/// Renders the page at an address. Everything that it shows is read first, so nothing is streamed.
+/// Renders the page at an address. Everything that it shows is read first, so nothing is streamed, and no script needs to follow the
+/// document with what was read later, as Leptos's own handler would add.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
     let caller = Caller::from_headers(&state, request.headers());
     let first_paint = first_paint(&state, &caller, request.uri(), request.headers()).await;
@@ -32,21 +37,21 @@ pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Res
     if outcome.contains_key(SIGNED_IN) && !outcome.contains_key(ERROR) && first_paint.has_visitor() {
         return Redirect::to(&with_outcome(request.uri(), None)).into_response();
     }
-    let cookies = cookies(&state, &caller, &first_paint);
+    let cookies = cookies(&state, &caller, &first_paint).into_iter().map(|cookie| (header::SET_COOKIE, cookie));
+    let cookies = AppendHeaders(cookies.collect::<Vec<_>>());
     let status = status(&first_paint);
-    // Nothing is streamed or fetched later, so the document needs nothing of Leptos's own that does.
-    let nonce = Nonce::new();
-    let document = Owner::new().with(|| {
-        provide_context(nonce.clone());
-        shell(state.leptos.clone(), &state.package, first_paint, Some(nonce.to_string())).to_html()
+    let (document, nonce) = Owner::new().with(|| {
+        provide_nonce();
+        let nonce = expect_context::<Nonce>().to_string();
+        let hold_seconds = state.config.reservation_ttl.as_secs();
+        let document = shell(state.leptos.clone(), &state.package, first_paint, nonce.clone(), hold_seconds).to_html();
+        (document, nonce)
     });
     let headers = [
         (header::CONTENT_SECURITY_POLICY, content_security_policy(&nonce)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    let mut response = (status, headers, Html(document)).into_response();
-    response.headers_mut().extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
-    response
+    (status, headers, cookies, Html(document)).into_response()
 }
 
 /// The cookies of a browser that is in use live on; the session of a user who does not exist any more ends.

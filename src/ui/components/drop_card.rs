@@ -76,36 +76,6 @@ pub fn DropCard(
         })
     };
     let (loading, priority) = if is_first || is_page { ("eager", "high") } else { ("lazy", "auto") };
-    let art = view! {
-        <span class="initials">{live(Box::new(move || text::initials(&name.get())))}</span>
-        {move || {
-            image_url
-                .get()
-                .map(|url| {
-                    view! {
-                        <img
-                            src=url
-                            alt=""
-                            width="800"
-                            height="500"
-                            decoding="async"
-                            loading=loading
-                            fetchpriority=priority
-                        />
-                    }
-                })
-        }}
-    };
-    let art = if is_page {
-        Either::Left(view! { <div class="art" data-tint=id % 8 aria-hidden="true">{art}</div> })
-    } else {
-        // The name leads to the same place, so that keyboards and screen readers need not meet this.
-        Either::Right(view! {
-            <a class="art" data-tint=id % 8 href=Page::Drop(id).to_string() tabindex="-1" aria-hidden="true">
-                {art}
-            </a>
-        })
-    };
     view! {
         <article
             class="card"
@@ -117,7 +87,28 @@ pub fn DropCard(
             data-again=move || state.with(|state| matches!(state, CardState::Bought { may_reserve: true, .. })).then_some("")
             data-pulse=card.pulse()
         >
-            {art}
+            <div class="art" data-tint=id % 8 aria-hidden="true">
+                <span class="initials">{live(Box::new(move || text::initials(&name.get())))}</span>
+                {move || {
+                    image_url
+                        .get()
+                        .map(|url| {
+                            view! {
+                                <img
+                                    src=url
+                                    alt=""
+                                    width="800"
+                                    height="500"
+                                    decoding="async"
+                                    loading=loading
+                                    fetchpriority=priority
+                                />
+                            }
+                        })
+                }}
+                // The name leads to the same place, so that keyboards and screen readers need not meet this.
+                {(!is_page).then(|| view! { <a href=Page::Drop(id).to_string() tabindex="-1"></a> })}
+            </div>
             <div class="title">
                 {heading} <p class="price">{live(Box::new(move || text::price(price_cents.get())))}</p>
             </div>

@@ -5,17 +5,19 @@ use crate::{
     client::store::Store,
     domain::{LATEST_PURCHASERS, Purchaser, SneakerDrop},
     text,
+    ui::card_state::none_sold,
 };
 use leptos::prelude::*;
 
 /// The newest [`LATEST_PURCHASERS`].
 #[component]
 pub fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
+    let store = expect_context::<Store>();
     let newest = Memo::new(move |_| {
         drop.with(|drop| drop.latest_purchasers.iter().take(LATEST_PURCHASERS).cloned().collect::<Vec<_>>())
     });
     view! {
-        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS data-none=text::NONE_SOLD>
+        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS data-none=move || drop.with(|drop| none_sold(store.clock.now(), drop))>
             {purchaser_rows(newest)}
         </ul>
     }

@@ -72,9 +72,16 @@ fn DropSections(filter: Filter) -> impl IntoView {
     });
     // What is left out may be live.
     let is_filtered = filter.is_set();
-    let empty = if is_filtered { text::NOTHING_MATCHES } else { text::NOTHING_LIVE };
+    let nothing_matches = is_filtered.then(|| {
+        view! {
+            <p class="empty" hidden=move || !shown.with(Vec::is_empty)>
+                {text::NOTHING_MATCHES} " " <a href=Page::Dashboard.to_string()>{text::SHOW_EVERYTHING}</a>
+            </p>
+        }
+    });
     view! {
-        <DropSection shown title=text::LIVE_NOW section=Section::Live empty is_filtered />
+        {nothing_matches}
+        <DropSection shown title=text::LIVE_NOW section=Section::Live empty=(!is_filtered).then_some(text::NOTHING_LIVE) />
         <DropSection shown title=text::UPCOMING section=Section::Upcoming />
         <DropSection shown title=text::OVER section=Section::Over />
     }
@@ -85,10 +92,9 @@ fn DropSection(
     shown: RwSignal<Layout>,
     title: &'static str,
     section: Section,
-    /// Said when there is nothing in the section or, if it `is_filtered`, in none.
-    #[prop(optional)]
+    /// Said when there is nothing in the section.
+    #[prop(default = None)]
     empty: Option<&'static str>,
-    #[prop(optional)] is_filtered: bool,
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     let ids = Memo::new(move |_| {
@@ -104,16 +110,15 @@ fn DropSection(
         Section::Over => "over",
     };
     let is_empty = move || ids.with(Vec::is_empty);
-    let is_said = move || empty.is_some() && if is_filtered { shown.with(Vec::is_empty) } else { is_empty() };
     view! {
-        <section class="drops" aria-labelledby=heading_id hidden=move || is_empty() && !is_said()>
+        <section class="drops" aria-labelledby=heading_id hidden=move || empty.is_none() && is_empty()>
             <h2 id=heading_id>{title}</h2>
             <div class="grid">
                 <For each=move || ids.get() key=|id| *id let(id)>
                     {store.get(id).map(|drop| view! { <DropCard drop is_first=Some(id) == first /> })}
                 </For>
             </div>
-            {move || empty.filter(|_| is_said()).map(|empty| view! { <p class="empty">{empty}</p> })}
+            {move || empty.filter(|_| is_empty()).map(|empty| view! { <p class="empty">{empty}</p> })}
         </section>
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     client::store::Store,
     domain::{SneakerDrop, error::DropError},
     rpc, text,
+    ui::card_state::none_sold,
     ui::components::{drop_card::DropCard, live::live, loaded::Loaded, purchasers::purchaser_rows},
 };
 use leptos::{either::Either, prelude::*, task::spawn_local};
@@ -61,14 +62,16 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
             <button type="button" class="secondary" data-share=text::LINK_COPIED>
                 {text::SHARE}
             </button>
-            <span role="status" class="quiet"></span>
+            <output></output>
         </p>
         <section class="purchaser-list" aria-labelledby="purchasers">
             <h2 id="purchasers">{text::RECENT_PURCHASERS}</h2>
             <ol>
                 {purchaser_rows(newest)}
             </ol>
-            {move || newest.with(Vec::is_empty).then(|| view! { <p class="empty">{text::NO_PURCHASERS}</p> })}
+            <p class="empty" hidden=move || !newest.with(Vec::is_empty)>
+                {live(Box::new(move || signal.with(|drop| none_sold(store.clock.now(), drop)).into()))}
+            </p>
         </section>
     }
 }
