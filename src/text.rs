@@ -279,6 +279,18 @@ pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
+/// `until 18:00:42 UTC`, for browsers without scripts.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn until(at: Timestamp) -> String {
+    at.format("until %H:%M:%S UTC").to_string()
+}
+
+/// Nothing: where this runs, the countdown goes on.
+#[cfg(target_arch = "wasm32")]
+pub fn until(_: Timestamp) -> String {
+    String::new()
+}
+
 /// `Thu 26 Nov, 18:00 UTC`, with `has_year` also its year. The document's script puts it into the visitor's zone.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn date(at: Timestamp, has_year: bool) -> String {

@@ -1,4 +1,4 @@
-import { card, connection, expect, open, signIn, test } from "./shop";
+import { card, connection, expect, open, signIn, test, toast } from "./shop";
 
 test("the page shows that it is disconnected, and is current again after reconnecting", async ({
   page,
@@ -101,4 +101,47 @@ test("navigation between pages keeps the socket open", async ({ page, shop }) =>
   await (await shop.customer("erin")).reserve(drop);
   await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible();
   expect(sockets).toHaveLength(1);
+});
+
+test("what leads to another document while the network is away stays on the page, and says so", async ({
+  page,
+  context,
+  shop,
+  consoleErrors,
+}) => {
+  // So many that there are filters.
+  await shop.createDrop({ name: "Volt Runner", sizes: ["US 8", "US 9"].map((label) => ({ label, stock: 5 })) });
+  for (let number = 1; number <= 8; number++) await shop.createDrop({ name: `Court ${number}` });
+  await open(page);
+  await signIn(page, "alice");
+  await card(page, "Court 1").getByRole("button", { name: "Reserve" }).click();
+  const left = page.getByRole("region", { name: "Held for you" }).getByText(/^0:\d\d$/);
+  await expect(left).toBeVisible();
+  const ways = [
+    page.getByRole("link", { name: "My purchases" }),
+    page.getByRole("link", { name: "Past drops" }),
+    page.getByRole("button", { name: "Filter" }),
+  ];
+  await context.setOffline(true);
+  for (const way of ways) {
+    await way.click();
+    await expect(toast(page, "The shop could not be reached. Check the connection and try again.")).toBeVisible();
+    await page.getByRole("button", { name: "Dismiss" }).click();
+    await expect(left).toBeVisible();
+  }
+  await expect(page).toHaveURL("/");
+  await context.setOffline(false);
+  await ways[0]!.click();
+  await expect(page).toHaveURL("/purchases");
+  consoleErrors.length = 0; // the browser reports each attempt to connect while offline
+});
+
+test("a link stays on the page when a proxy answers for a server that is gone", async ({ page, shop, consoleErrors }) => {
+  await shop.createDrop({ name: "Court 76" });
+  await open(page);
+  await page.route(/healthz|purchases/, (route) => route.fulfill({ status: 502, body: "Bad gateway" }));
+  await page.getByRole("link", { name: "My purchases" }).click();
+  await expect(toast(page, "The shop could not be reached.")).toBeVisible();
+  await expect(card(page, "Court 76")).toBeVisible();
+  consoleErrors.length = 0; // the browser reports the answer
 });

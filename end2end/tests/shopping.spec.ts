@@ -829,3 +829,54 @@ test("sizes are what they say after a reload while the last pair of one is held"
   const stocks = await volt.locator("label.size").allInnerTexts();
   for (const stock of stocks) expect(stock).toMatch(/EU 41\s+1 left|EU (3\d|40)\s+2 left/);
 });
+
+for (const [width, height] of [[320, 256], [390, 844], [820, 1180], [844, 390], [1280, 720]]) {
+  test(`three held pairs take at most 40 % of ${width}×${height} and cover nothing that has the focus`, async ({ shop, newVisitor }) => {
+    const names = ["Court 1", "Volt Runner with a name that goes on and on for as long as names may be", "Court 3"];
+    for (const name of names) await shop.createDrop({ name, sizes: US_SIZES.slice(0, 1) });
+    for (let number = 4; number <= 6; number++) await shop.createDrop({ name: `Court ${number}` });
+    const page = await (await newVisitor({ viewport: { width, height } })).newPage();
+    await open(page);
+    await signIn(page, "alice");
+    for (const name of names) {
+      await card(page, name).getByRole("button", { name: "Reserve" }).click();
+      await expect(bar(page).getByRole("link", { name })).toHaveCount(1);
+    }
+    expect((await bar(page).boundingBox())!.height).toBeLessThanOrEqual(0.4 * height);
+    const covered = () =>
+      page.evaluate(() => {
+        const focused = document.activeElement!;
+        if (focused === document.body) return undefined;
+        const { left, right, top, bottom } = focused.getBoundingClientRect();
+        const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+        return !focused.closest(".bar") && at?.closest(".bar") ? focused.outerHTML : undefined;
+      });
+    for (const key of ["Tab", "Shift+Tab"]) {
+      for (let tabs = 0; tabs < 40; tabs++) {
+        await page.keyboard.press(key);
+        expect(await covered()).toBeUndefined();
+      }
+    }
+    // Every held pair can be bought from the bar.
+    for (const name of names) {
+      const buy = bar(page).getByRole("button", { name: `Complete purchase · $199, ${name}` });
+      await buy.focus();
+      await expect(buy).toBeInViewport({ ratio: 1 });
+    }
+  });
+}
+
+test("a held pair has its drop's present name after an edit", async ({ page, shop }) => {
+  const volt = await shop.createDrop({ name: "Volt Runner" });
+  await open(page);
+  await signIn(page, "alice");
+  await card(page, "Volt Runner").getByRole("button", { name: "Reserve" }).click();
+  const bought = bar(page).getByRole("button", { name: "Complete purchase · $199, Volt Runner" });
+  await bought.focus();
+  await shop.sql(`update drops set name = 'Volt Runner II' where id = ${volt}`);
+  await expect(bar(page).getByRole("link")).toHaveText("Volt Runner II");
+  await expect(bar(page).getByRole("button", { name: "Complete purchase · $199, Volt Runner II" })).toBeFocused();
+  const renamed = card(page, "Volt Runner II");
+  await expect(renamed.getByRole("button", { name: "Give it back, Volt Runner II" })).toBeVisible();
+  await expect(renamed.getByRole("button", { name: "Complete purchase · $199, Volt Runner II" })).toBeVisible();
+});

@@ -62,6 +62,38 @@ for (const [condition, javaScriptEnabled] of Object.entries({
   });
 }
 
+test.describe("without scripts", () => {
+  test.use({ javaScriptEnabled: false, ttlSeconds: 8 });
+
+  for (const path of ["/", "/drops/1", "/purchases"]) {
+    test(`${path} says until when a pair is held, and asks for itself again when that is over`, async ({ page, shop }) => {
+      await shop.createDrop({ name: "Volt Runner", totalStock: 1 });
+      await page.goto("/");
+      await signIn(page, "alice");
+      await card(page, "Volt Runner").getByRole("button", { name: "Reserve" }).click();
+      await page.goto(path);
+      const held = page.getByRole("region", { name: "Held for you" });
+      // Playwright finds no texts in it.
+      const until = held.locator("noscript");
+      await expect(until).toBeVisible();
+      await expect(until).toHaveText(/^until \d\d:\d\d:\d\d UTC$/);
+      await expect(held).toBeHidden({ timeout: 15_000 });
+      await expect(page).toHaveURL(path);
+    });
+  }
+
+  for (const path of ["/", "/drops/1"]) {
+    test(`${path} asks for itself again when a drop opens, and when it ends`, async ({ page, shop }) => {
+      const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1_000).toISOString();
+      await shop.createDrop({ name: "Volt Runner", startsAt: inSeconds(6), endsAt: inSeconds(12) });
+      await page.goto(path);
+      await expect(card(page, "Volt Runner").getByText(/^Opens in/)).toBeVisible();
+      await expect(card(page, "Volt Runner").getByRole("button", { name: "Sign in to reserve" })).toBeVisible({ timeout: 15_000 });
+      await expect(card(page, "Volt Runner").getByText("Ended", { exact: true }).first()).toBeVisible({ timeout: 15_000 });
+    });
+  }
+});
+
 // What arrives instead.
 const spoiled: Record<string, (context: BrowserContext) => Promise<unknown>> = {
   "the script is none": (context) =>

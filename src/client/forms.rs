@@ -69,7 +69,7 @@ fn send(
 ) {
     let number = call.get_value();
     spawn_local(async move {
-        let answer = fetch(path, &fields).await;
+        let answer = fetch(path, Some(&fields)).await;
         if call.get_value() == number {
             settle(pending, call);
             on_answer(answer);
@@ -107,7 +107,12 @@ pub async fn post<F>(fields: &UrlSearchParams) -> Result<F::Output, DropError>
 where
     F: ServerFn<Output: DeserializeOwned, Error = DropError>,
 {
-    read_answer::<F>(fetch(F::PATH, fields).await)
+    read_answer::<F>(fetch(F::PATH, Some(fields)).await)
+}
+
+/// Whether the server can be reached. A proxy in front of one that is gone answers with a status from 500 on.
+pub async fn is_reachable() -> bool {
+    matches!(fetch("/healthz", None).await, Ok((..500, _)))
 }
 
 fn read_answer<F>(answer: Answer) -> Result<F::Output, DropError>
@@ -115,8 +120,8 @@ where
     F: ServerFn<Output: DeserializeOwned, Error = DropError>,
 {
     match answer? {
-        (true, json) => read(&json).map_err(unreadable),
-        (false, json) => Err(read(&json).unwrap_or_else(unreadable)),
+        (200, json) => read(&json).map_err(unreadable),
+        (_, json) => Err(read(&json).unwrap_or_else(unreadable)),
     }
 }
 
@@ -128,14 +133,17 @@ fn unreadable(error: Unreadable) -> DropError {
 /// How long an answer may take.
 const ANSWER_TIMEOUT_MS: u32 = 10_000;
 
-/// Whether the status is a success, and the text.
-type Answer = Result<(bool, String), DropError>;
+/// The status and the text.
+type Answer = Result<(u16, String), DropError>;
 
-async fn fetch(path: &str, body: &UrlSearchParams) -> Answer {
+/// Posts the body, if there is one.
+async fn fetch(path: &str, body: Option<&UrlSearchParams>) -> Answer {
     let unreachable = |_: JsValue| DropError::Unreachable;
     let request = RequestInit::new();
-    request.set_method("POST");
-    request.set_body(body);
+    if let Some(body) = body {
+        request.set_method("POST");
+        request.set_body(body);
+    }
     let abort = AbortController::new().map_err(unreachable)?;
     let signal = abort.signal();
     request.set_signal(Some(&signal));
@@ -145,7 +153,7 @@ async fn fetch(path: &str, body: &UrlSearchParams) -> Answer {
         let response = JsFuture::from(window().fetch_with_str_and_init(path, &request)).await?;
         let response: web_sys::Response = response.unchecked_into();
         let text = JsFuture::from(response.text()?).await?;
-        Ok((response.ok(), text.as_string().unwrap_or_default()))
+        Ok((response.status(), text.as_string().unwrap_or_default()))
     };
     answer.await.map_err(|error| if signal.aborted() { DropError::Unknown } else { unreachable(error) })
 }

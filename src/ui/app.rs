@@ -114,7 +114,7 @@ impl App {
         };
         let as_of = untrack(|| AsOf::now(store));
         effect(move || {
-            route.start(move |page| match page {
+            route.start(store.toasts, move |page| match page {
                 Page::Dashboard => is_dashboard_known,
                 Page::Drop(id) => untrack(|| store.get(id)).is_some(),
                 _ => false,

@@ -5,16 +5,18 @@
 //! Leptos's `ActionForm` and `Suspense` it added 146,088 bytes to the module that the browser downloads (brotli).
 
 use crate::{
+    client::forms::is_reachable,
     client::listen::listen,
     client::schedule::next_frame,
-    domain::read_id,
+    client::toasts::Toasts,
+    domain::{error::DropError, read_id},
     text,
     ui::engagement::{closest, focus},
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 use std::fmt;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Event, HtmlAnchorElement, MouseEvent};
+use web_sys::{Event, HtmlAnchorElement, HtmlFormElement, MouseEvent};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -84,13 +86,27 @@ impl Route {
         Self { address, page: Memo::new(move |_| address.with(|address| Page::at(address))) }
     }
 
-    /// Follows links to pages that `is_known` in this document, and the browser's back and forward buttons. Only in the
-    /// browser, after hydration.
-    pub fn start(self, is_known: impl Fn(Page) -> bool + 'static) {
+    /// Follows links, to pages that `is_known` in this document and to others, and the browser's back and forward buttons. Only
+    /// in the browser, after hydration.
+    pub fn start(self, toasts: Toasts, is_known: impl Fn(Page) -> bool + 'static) {
         listen("click", move |event| {
-            if let Some(href) = link_to_follow(&event, &is_known) {
+            if let Some(link) = link_to_follow(&event) {
                 event.prevent_default();
-                self.navigate(&href);
+                let href = link.href();
+                if is_known(Page::at(&link.pathname())) {
+                    self.navigate(&href);
+                } else {
+                    // Fails for no address of this site.
+                    leave(toasts, Box::new(move || drop(window().location().assign(&href))));
+                }
+            }
+        });
+        listen("submit", move |event| {
+            let form = event.target().and_then(|form| form.dyn_into::<HtmlFormElement>().ok());
+            if let Some(form) = form.filter(|form| form.method() == "get") {
+                event.prevent_default();
+                // Fails for no form of a document.
+                leave(toasts, Box::new(move || drop(form.submit())));
             }
         });
         listen("popstate", move |_| self.read_location());
@@ -120,18 +136,29 @@ impl Route {
     }
 }
 
-/// The address of the clicked link, if it leads to a page that this document has the data of, and opens in it.
-fn link_to_follow(event: &Event, is_known: impl Fn(Page) -> bool) -> Option<String> {
+/// Has another document loaded if the server can be reached, and otherwise says that it cannot: the browser's page for errors would
+/// take the place of this one, and of the countdown of a held pair.
+fn leave(toasts: Toasts, load: Box<dyn FnOnce()>) {
+    spawn_local(async move {
+        if is_reachable().await {
+            load();
+        } else {
+            toasts.error(DropError::Unreachable.to_string());
+        }
+    });
+}
+
+/// The clicked link, if it leads to another document of this site, in the place of this one.
+fn link_to_follow(event: &Event) -> Option<HtmlAnchorElement> {
     let event: &MouseEvent = event.unchecked_ref();
     let has_modifier = event.meta_key() || event.alt_key() || event.ctrl_key() || event.shift_key();
     if event.default_prevented() || event.button() != 0 || has_modifier {
         return None;
     }
-    let link = closest(event.target(), "a[href]")?.dyn_into::<HtmlAnchorElement>().ok()?;
+    let link = closest(event.target(), "a[href]:not([download])")?.dyn_into::<HtmlAnchorElement>().ok()?;
     let is_same_origin = window().location().origin().is_ok_and(|origin| origin == link.origin());
     // A link to a fragment is left to the browser, which also moves focus there.
-    let is_page = link.hash().is_empty() && is_known(Page::at(&link.pathname()));
-    (is_same_origin && is_page).then(|| link.href())
+    (is_same_origin && link.hash().is_empty()).then_some(link)
 }
 
 #[cfg(test)]

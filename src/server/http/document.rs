@@ -15,6 +15,7 @@ pub(crate) fn shell(
     first_paint: FirstPaint,
     nonce: String,
     hold_seconds: u64,
+    refresh: Option<String>,
 ) -> impl IntoView + use<> {
     // `</script>` in a string would end the element; JSON allows the escape.
     let data = serde_json::to_string(&first_paint).unwrap_or_default().replace('<', "\\u003c");
@@ -32,6 +33,8 @@ pub(crate) fn shell(
                     <script nonce=nonce.clone() inner_html=script />
                     {load}
                     {head}
+                    {refresh
+                        .map(|refresh| view! { <noscript><meta http-equiv="refresh" content=refresh /></noscript> })}
                 },
             )}
             <body>

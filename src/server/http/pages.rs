@@ -40,11 +40,13 @@ pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Res
     let cookies = cookies(&state, &caller, &first_paint).into_iter().map(|cookie| (header::SET_COOKIE, cookie));
     let cookies = AppendHeaders(cookies.collect::<Vec<_>>());
     let status = status(&first_paint);
+    let refresh = refresh(&first_paint, request.uri());
     let (document, nonce) = Owner::new().with(|| {
         provide_nonce();
         let nonce = expect_context::<Nonce>().to_string();
         let hold_seconds = state.config.reservation_ttl.as_secs();
-        let document = shell(state.leptos.clone(), &state.package, first_paint, nonce.clone(), hold_seconds).to_html();
+        let options = state.leptos.clone();
+        let document = shell(options, &state.package, first_paint, nonce.clone(), hold_seconds, refresh).to_html();
         (document, nonce)
     });
     let headers = [
@@ -133,6 +135,19 @@ fn status(FirstPaint { address, snapshot, .. }: &FirstPaint) -> StatusCode {
     }
 }
 
+/// When and where a browser without scripts asks for the page again: as soon as a held pair expires, or a drop of the page opens or
+/// ends. Not earlier, as what is being typed may be lost.
+fn refresh(FirstPaint { address, snapshot, .. }: &FirstPaint, uri: &Uri) -> Option<String> {
+    let Snapshot { now, drops, visitor, .. } = snapshot.as_ref().ok()?;
+    let page = Page::at(address);
+    let shown = drops.iter().filter(|drop| page == Page::Dashboard || page == Page::Drop(drop.id));
+    let changes = shown.flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
+    let held = visitor.iter().flat_map(|visitor| &visitor.reservations).map(|held| held.expires_at);
+    let seconds = changes.chain(held).map(|at| (*at - **now).num_seconds()).filter(|seconds| *seconds >= 0).min()?;
+    // An address that no page has may be one of another site, such as `//evil.test`.
+    (page != Page::NotFound).then(|| format!("{};url={}", seconds + 1, with_outcome(uri, None)))
+}
+
 /// What became of a form that was posted without WebAssembly, as the redirect to this page has it in its query. Anyone can
 /// make a link with such a query, so it only counts on the way from a page of this site.
 fn notice(uri: &Uri) -> Option<String> {
@@ -189,6 +204,8 @@ fn content_security_policy(nonce: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ONE_SIZE, Reservation, ReservationStatus, SneakerDrop, Timestamp, User, Visitor};
+    use chrono::DateTime;
 
     #[test]
     fn the_outcome_of_a_form_replaces_those_before_it() {
@@ -203,6 +220,72 @@ mod tests {
             let uri = page.parse().expect("an address");
             assert_eq!(with_outcome(&uri, None), without, "{page}");
             assert_eq!(with_outcome(&uri, Some(SIGNED_IN)), signed_in, "{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_again_after_its_next_change_and_only_at_its_own_address() {
+        let at = |seconds: i64| Timestamp::from(DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range"));
+        let drop = |id, starts_at, ends_at: Option<i64>| SneakerDrop {
+            id,
+            name: "Volt Runner".into(),
+            description: String::new(),
+            price_cents: 19_900,
+            image_url: None,
+            limit_per_user: None,
+            version: 1,
+            starts_at: at(starts_at),
+            ends_at: ends_at.map(at),
+            paused: false,
+            total_stock: 10,
+            available_stock: 10,
+            held_stock: 0,
+            sizes: vec![],
+            latest_purchasers: vec![],
+        };
+        let drops = [drop(1, -10, None), drop(2, -10, Some(90)), drop(3, 60, Some(900)), drop(4, -90, Some(-10))];
+        let held = Reservation {
+            id: 1,
+            drop_id: 1,
+            user_id: 7,
+            size: ONE_SIZE.into(),
+            price_cents: 19_900,
+            status: ReservationStatus::Active,
+            created_at: at(-18),
+            expires_at: at(42),
+        };
+        let user = User { id: 7, username: "alice".into() };
+        let visitor = Visitor { user, reservations: vec![held], purchases: vec![], cancelled_purchases: vec![] };
+        for (address, with_held, without) in [
+            ("/", Some("43;url=/"), Some("61;url=/")),
+            ("/?show=live&__err=a&__path=b", Some("43;url=/?show=live"), Some("61;url=/?show=live")),
+            ("/drops/1", Some("43;url=/drops/1"), None),
+            ("/drops/2", Some("43;url=/drops/2"), Some("91;url=/drops/2")),
+            ("/drops/3", Some("43;url=/drops/3"), Some("61;url=/drops/3")),
+            ("/drops/4", Some("43;url=/drops/4"), None),
+            ("/purchases?before=5", Some("43;url=/purchases?before=5"), None),
+            ("/nowhere", None, None),
+            ("//evil.test", None, None),
+        ] {
+            for (visitor, expected) in [(Some(visitor.clone()), with_held), (None, without)] {
+                let first_paint = FirstPaint {
+                    address: address.into(),
+                    notice: None,
+                    snapshot: Ok(Snapshot {
+                        now: at(0),
+                        epoch: String::new(),
+                        origin: String::new(),
+                        drops: drops.to_vec(),
+                        visitor,
+                    }),
+                    content: None,
+                    show: None,
+                    wanted_size: None,
+                    size: None,
+                };
+                let uri = address.parse().expect("an address");
+                assert_eq!(refresh(&first_paint, &uri).as_deref(), expected, "{address}");
+            }
         }
     }
 

@@ -5,13 +5,13 @@ use crate::{client::schedule::effect, client::store::Store};
 use leptos::{html, prelude::*};
 
 /// A button that is never `disabled`, as the focus would be lost: while it is off, or not yet armed, [`Actions`] ignores it. Only what
-/// is off looks like it. `about`, such as `, Court 76`, is for those who hear its name without what is around it.
+/// is off looks like it. `about`, the name of a drop, is for those who hear the button's name without what is around it.
 ///
 /// [`Actions`]: crate::ui::actions::Actions
 pub fn submit_button(
     class: &'static str,
     label: Box<dyn Fn() -> String + Send + Sync>,
-    about: String,
+    about: Option<Memo<String>>,
     is_off: Box<dyn Fn() -> bool>,
     armed: RwSignal<bool>,
 ) -> impl IntoView {
@@ -21,7 +21,7 @@ pub fn submit_button(
     let label = std::sync::Arc::new(label);
     let name = {
         let label = label.clone();
-        move || format!("{}{about}", label())
+        move || label() + &about.map(|name| about_drop(&name.get())).unwrap_or_default()
     };
     let name_at_first = untrack(&name);
     // Written by an effect, which takes a third of the code of attributes that are closures.
@@ -51,6 +51,11 @@ pub fn submit_button(
 fn set_if(element: &web_sys::Element, attribute: &str, is_set: bool) {
     // Neither fails for names like these.
     let _ = if is_set { element.set_attribute(attribute, "true") } else { element.remove_attribute(attribute) };
+}
+
+/// Tells the buttons of several drops apart.
+pub fn about_drop(name: &str) -> String {
+    format!(", {name}")
 }
 
 /// Whom a form acts for when the browser submits it: the user that the page shows. The server refuses it if somebody else is

@@ -1,8 +1,8 @@
 //! A drop's card: picture, stock, recent purchasers, and the one action that its state offers.
 
 use super::{
-    buttons::{acting_as, submit_button},
-    held::{about, held},
+    buttons::{about_drop, acting_as, submit_button},
+    held::held,
     icons::Check,
     live::live,
     purchasers::Purchasers,
@@ -114,7 +114,7 @@ pub fn DropCard(
             </div>
             <div class="facts">
                 <StockMeter drop state />
-                {move || when.get().map(|when| view! { <When id name=name.get_untracked() when /> })}
+                {move || when.get().map(|when| view! { <When id name=name.get() when /> })}
             </div>
             <div class="action">{card.action(name)}</div>
             <Purchasers drop />
@@ -211,7 +211,7 @@ impl Card {
             _ => CardState::Open,
         });
         let own = move || match own.get() {
-            CardState::Held(reservation) => Some(Either::Left(held(reservation, name.get_untracked()))),
+            CardState::Held(reservation) => Some(Either::Left(held(reservation, name))),
             CardState::Bought { purchase, .. } => Some(Either::Right(self.bought(purchase))),
             _ => None,
         };
@@ -242,7 +242,7 @@ impl Card {
                 "open" => EitherOf4::A(self.reserve_button("primary", text::RESERVE, name)),
                 "bought" => EitherOf4::A(self.reserve_button("secondary", text::RESERVE_ANOTHER, name)),
                 "signed-out" => EitherOf4::B(view! {
-                    <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE about=about(&name.get_untracked()) />
+                    <SignInButton class="primary" label=text::SIGN_IN_TO_RESERVE about=about_drop(&name.get()) />
                 }),
                 "upcoming" => EitherOf4::C(view! { <OpensIn drop=self.drop /> }),
                 offered => {
@@ -270,7 +270,7 @@ impl Card {
         let pending = self.actions.reserve.pending;
         let is_off = Box::new(move || pending.get() || self.state.with(|state| *state == CardState::AllReserved));
         let label = Box::new(move || if pending.get() { text::RESERVING } else { label }.into());
-        submit_button(class, label, about(&name.get_untracked()), is_off, self.actions.armed)
+        submit_button(class, label, Some(name), is_off, self.actions.armed)
     }
 
     fn bought(self, purchase: Purchase) -> impl IntoView {

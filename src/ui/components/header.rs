@@ -54,7 +54,7 @@ fn VisitorBadge() -> impl IntoView {
                 {submit_button(
                     "quiet",
                     Box::new(|| text::SIGN_OUT.into()),
-                    String::new(),
+                    None,
                     Box::new(move || sign_out.pending.get()),
                     armed(!store.clock.is_started()),
                 )}

@@ -17,25 +17,26 @@ use crate::{
 use leptos::{prelude::*, server_fn::ServerFn};
 
 /// On a card: the ring, and the ways to buy the pair and to give it back.
-pub fn held(reservation: Reservation, name: String) -> impl IntoView {
+pub fn held(reservation: Reservation, name: Memo<String>) -> impl IntoView {
     let actions = expect_context::<Actions>().of(reservation.drop_id);
     let size = (reservation.size != ONE_SIZE).then(|| reservation.size.clone());
     let is_off = move || actions.purchase.pending.get() || actions.release.pending.get();
     let release_label = move || if actions.is_giving_back.get() { text::KEEP_IT } else { text::GIVE_IT_BACK }.into();
     let giving_back = move || if actions.is_giving_back.get() { text::GIVING_BACK } else { "" }.into();
-    let release = submit_button("quiet", Box::new(release_label), about(&name), Box::new(is_off), actions.armed);
+    let release = submit_button("quiet", Box::new(release_label), Some(name), Box::new(is_off), actions.armed);
     view! {
         <div class="held-pair">
             <Countdown reservation=reservation.clone() />
             <p class="pair">
                 {size.map(|size| view! { <strong dir="auto">{size}</strong> })}
+                {until(&reservation)}
                 <span class="visually-hidden" aria-live="polite">
                     {live(Box::new(giving_back))}
                 </span>
             </p>
             {form(rpc::Release::PATH, &reservation, release)}
         </div>
-        {purchase(&reservation, &name, actions)}
+        {purchase(&reservation, name, actions)}
     }
 }
 
@@ -69,8 +70,8 @@ pub fn HeldBar() -> impl IntoView {
 fn held_in_bar(store: Store, reservation: Reservation) -> impl IntoView {
     let drop_id = reservation.drop_id;
     let actions = expect_context::<Actions>().of(drop_id);
-    let name = untrack(|| store.get(drop_id)).map(|drop| drop.with_untracked(|drop| drop.name.clone()));
-    let name = name.unwrap_or_default();
+    let name =
+        Memo::new(move |_| store.get(drop_id).map(|drop| drop.with(|drop| drop.name.clone())).unwrap_or_default());
     let pair = match &*reservation.size {
         ONE_SIZE => text::price(reservation.price_cents),
         size => format!("{size} · {}", text::price(reservation.price_cents)),
@@ -80,16 +81,23 @@ fn held_in_bar(store: Store, reservation: Reservation) -> impl IntoView {
             {time_left(store, &reservation)}
             <p>
                 <a href=Page::Drop(drop_id).to_string() dir="auto">
-                    {name.clone()}
+                    {live(Box::new(move || name.get()))}
                 </a>
                 <span>{pair}</span>
+                {until(&reservation)}
             </p>
-            {purchase(&reservation, &name, actions)}
+            {purchase(&reservation, name, actions)}
         </div>
     }
 }
 
-fn purchase(reservation: &Reservation, name: &str, actions: DropActions) -> impl IntoView + use<> {
+/// Until when, where no script makes the countdown go on. Browsers that run scripts find no elements in it, so there are none to
+/// hydrate.
+fn until(reservation: &Reservation) -> impl IntoView + use<> {
+    view! { <noscript inner_html=text::until(reservation.expires_at)></noscript> }
+}
+
+fn purchase(reservation: &Reservation, name: Memo<String>, actions: DropActions) -> impl IntoView + use<> {
     let price_cents = reservation.price_cents;
     let label = move || match (actions.purchase.pending.get(), actions.is_giving_back.get()) {
         (true, _) => text::COMPLETING.into(),
@@ -98,7 +106,7 @@ fn purchase(reservation: &Reservation, name: &str, actions: DropActions) -> impl
     };
     let is_off =
         move || actions.purchase.pending.get() || actions.release.pending.get() || actions.is_giving_back.get();
-    let button = submit_button("primary", Box::new(label), about(name), Box::new(is_off), actions.armed);
+    let button = submit_button("primary", Box::new(label), Some(name), Box::new(is_off), actions.armed);
     form(rpc::Purchase::PATH, reservation, button)
 }
 
@@ -111,9 +119,4 @@ fn form<B: IntoView>(path: &'static str, reservation: &Reservation, button: B) -
             {button}
         </form>
     }
-}
-
-/// Tells the buttons of several drops apart.
-pub fn about(name: &str) -> String {
-    format!(", {name}")
 }

@@ -13,7 +13,7 @@ pub fn SignInButton(
     /// `primary` or `secondary`: how much it stands out.
     class: &'static str,
     label: &'static str,
-    /// See [`submit_button`].
+    /// What tells it from the buttons of other drops.
     #[prop(optional)]
     about: String,
 ) -> impl IntoView {
@@ -66,7 +66,7 @@ fn SignInForm() -> impl IntoView {
                         {submit_button(
                             "primary",
                             Box::new(|| text::ENTER.into()),
-                            String::new(),
+                            None,
                             Box::new(move || sign_in.pending.get()),
                             RwSignal::new(true),
                         )}
