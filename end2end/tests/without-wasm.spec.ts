@@ -36,6 +36,21 @@ for (const [condition, javaScriptEnabled] of Object.entries({
       await expect(page.getByText("Sign in to see what you bought.")).toBeVisible();
     });
 
+    test("forms lead back to the filter of their page", async ({ page, shop }) => {
+      await shop.createDrop({ name: "Volt Runner", sizes: [{ label: "US 9", stock: 2 }, { label: "US 10", stock: 1 }] });
+      await shop.createDrop({ name: "Court 76", totalStock: 1 });
+      const filtered = "/?size=US+9&show=live";
+      await page.goto(filtered);
+      await signIn(page, "alice");
+      await expect(page).toHaveURL(filtered);
+      const volt = card(page, "Volt Runner");
+      await volt.getByRole("radio", { name: "US 9, 2 left" }).check();
+      await volt.getByRole("button", { name: "Reserve" }).click();
+      await expect(volt.getByRole("timer")).toHaveText(/^(1:00|0:5\d)$/);
+      await expect(page).toHaveURL(filtered);
+      await expect(card(page, "Court 76")).toHaveCount(0);
+    });
+
     test("a browser that keeps no cookies is told so", async ({ page }) => {
       await page.goto("/");
       await signInWithoutCookies(page, "zoe");

@@ -12,7 +12,7 @@ async fn call(api: &Api, method: Method, path: &str, body: Value) -> Answer {
 
 /// The entries of a page from the first to the last, each as who did it and what, in the words of the page.
 fn entries(page: &Answer) -> Vec<String> {
-    let rows = page.text.split("<tr role=\"row\"><th scope=\"row\"").skip(1);
+    let rows = page.text.split("<th scope=\"row\"").skip(1);
     let entry = |row: &str| {
         let (_, row) = row.split_once("class=\"actor\">").expect("somebody did it");
         let (actor, row) = row.split_once("</td>").expect("the cell ends");
