@@ -59,6 +59,8 @@ pub const LIMIT: &str = "Limit per person";
 pub const LIMIT_HINT: &str = "Pairs that one person can buy and hold. Empty: no limit.";
 pub const PICTURE: &str = "Picture";
 pub const PICTURE_HINT: &str = "A path on this site or an https address.";
+/// Beside its field, if the preview cannot load it.
+pub const PICTURE_MISSING: &str = "No picture comes from this address: buyers see the initials of the name.";
 pub const SIZES_AND_STOCK: &str = "Sizes and pairs";
 pub const SIZES_HINT: &str = "In the order in which buyers see them. With one size there is nothing to choose.";
 pub const SIZES_ELSEWHERE: &str = "Pairs and sizes are added on the drop's page.";
@@ -125,8 +127,8 @@ pub const NEW_SIZE: &str = "New size";
 /// The page of a drop's purchases, and its columns.
 pub const ORDER: &str = "Order";
 pub const BOUGHT_AT: &str = "Bought at";
-pub const EXPORT_PURCHASES: &str = "Export purchases (CSV)";
-pub const EXPORT_RESERVATIONS: &str = "Export reservations (CSV)";
+pub const EXPORT_PURCHASES: [&str; 2] = ["Export purchases (CSV)", "Purchases for Excel"];
+pub const EXPORT_RESERVATIONS: [&str; 2] = ["Export reservations (CSV)", "Reservations for Excel"];
 /// Names the field that searches the purchases.
 pub const ORDER_OR_NAME: &str = "Order or name";
 pub const SEARCH: &str = "Search";
@@ -324,6 +326,17 @@ pub fn reason_removed(purchase_id: i64) -> String {
 /// The button that does it, in full.
 pub fn remove_reason_of(purchase_id: i64) -> String {
     format!("Remove the reason of order {}", order_number(purchase_id))
+}
+
+/// Over both times that clocks show as one.
+pub fn which_time(field: &str) -> String {
+    format!("{}: clocks show this time twice. Which is meant?", if field == "startsAt" { START } else { END })
+}
+
+/// One of them: `02:30 CEST (UTC+02:00)`.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn clock_time<Z: TimeZone<Offset: fmt::Display>>(at: &DateTime<Z>) -> String {
+    at.format("%H:%M %Z (UTC%:z)").to_string()
 }
 
 /// The requirement for the reason of a cancellation.

@@ -173,6 +173,98 @@ async fn times_are_those_of_the_browsers_zone(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn form_is_read_in_the_zone_in_which_it_was_shown(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let drop_id = created(&desk.post("/admin/drops", &form(&[("startsAt", "2030-01-01T10:00")])).await);
+    let path = format!("/admin/drops/{drop_id}/edit");
+    let in_zone = |method, path: &str, zone: &str| {
+        node.request(method, path).header("cookie", format!("{}; sneakdrop_zone={zone}", desk.cookie))
+    };
+    for (shown_in, then, ends_at) in [
+        ("Europe/Berlin", "America/New_York", "2030-07-01T10:00:00Z"),
+        ("Pacific/Auckland", "UTC", "9999-12-31T23:59:59Z"),
+        ("Pacific/Kiritimati", "Pacific/Pago_Pago", "9999-12-31T11:00:00.000001Z"),
+        ("America/New_York", "Asia/Kolkata", "9999-12-31T23:59:59.999999Z"),
+    ] {
+        let set = "update drops set starts_at = '2030-01-01T09:30:15Z', ends_at = $1::text::timestamptz";
+        sqlx::query(set).bind(ends_at).execute(&db).await.expect("the times are valid");
+        let before = managed(&desk, &node, drop_id).await;
+        let page = send(in_zone(Method::GET, &path, shown_in)).await.expect_status(200).text;
+        assert!(page.contains(&format!("name=\"zone\" value=\"{shown_in}\"")), "{page}");
+        let value = |name: &str| {
+            let (_, rest) = page.split_once(&format!("id=\"{name}\" name=\"{name}\"")).expect("the field");
+            let (_, rest) = rest.split_once("value=\"").expect("its value");
+            rest.split('"').next().unwrap_or_default().to_owned()
+        };
+        let (starts_at, ends_at, version) = (value("startsAt"), value("endsAt"), edit_version(&page));
+        let name = format!("Renamed in {shown_in}");
+        let changes = [
+            ("name", &*name),
+            ("startsAt", &*starts_at),
+            ("endsAt", &*ends_at),
+            ("zone", shown_in),
+            ("editVersion", &*version),
+        ];
+        // Meanwhile another tab has set another zone.
+        send(in_zone(Method::POST, &path, then).form(&form(&changes))).await.expect_status(303);
+        let after = managed(&desk, &node, drop_id).await;
+        assert_eq!(after["name"], *name);
+        for field in ["starts_at", "ends_at"] {
+            assert_eq!(after[field], before[field], "{field} in {shown_in}");
+        }
+        // Previews and refusals show it in the zone of the form, too.
+        for path in ["/admin/drops/preview", "/admin/drops"] {
+            let again = [&changes[..], &[("price", "cheap")]].concat();
+            let page = send(in_zone(Method::POST, path, then).form(&form(&again))).await.text;
+            assert!(page.contains(&format!("name=\"zone\" value=\"{shown_in}\"")), "{page}");
+            assert!(page.contains(&format!("Times are in the time zone {shown_in}.")), "{page}");
+        }
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn time_that_clocks_show_twice_is_chosen_and_one_that_they_skip_is_refused(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let post = async |changes: &[(&str, &str)]| {
+        let changes = [&[("zone", "Europe/Berlin"), ("startsAt", "2030-10-27T02:30")], changes].concat();
+        desk.post("/admin/drops", &form(&changes)).await
+    };
+    let refused = post(&[]).await.expect_status(400).text;
+    assert!(refused.contains("Start comes twice"), "{refused}");
+    for choice in ["02:30 CEST (UTC+02:00)", "02:30 CET (UTC+01:00)"] {
+        assert!(refused.contains(choice), "{choice} is no choice: {refused}");
+    }
+    for (offset, starts_at, other) in
+        [("+02:00", "2030-10-27T00:30:00Z", "+01:00"), ("+01:00", "2030-10-27T01:30:00Z", "+02:00")]
+    {
+        let drop_id = created(&post(&[("startsAtOffset", offset)]).await.expect_status(303));
+        assert_eq!(managed(&desk, &node, drop_id).await["starts_at"], starts_at);
+        // An edit keeps it, and can choose the other.
+        let path = format!("/admin/drops/{drop_id}/edit");
+        let cookie = format!("{}; sneakdrop_zone=Europe/Berlin", desk.cookie);
+        let page = send(node.request(Method::GET, &path).header("cookie", &cookie)).await.expect_status(200).text;
+        assert!(page.contains(&format!("name=\"startsAtOffset\" value=\"{offset}\" checked")), "{page}");
+        for (chosen, is_kept) in [(offset, true), (other, false)] {
+            let version = edit_version(&desk.get(&path).await.text);
+            let changes = [
+                ("startsAt", "2030-10-27T02:30"),
+                ("startsAtOffset", chosen),
+                ("zone", "Europe/Berlin"),
+                ("editVersion", &*version),
+            ];
+            desk.post(&path, &form(&changes)).await.expect_status(303);
+            assert_eq!(managed(&desk, &node, drop_id).await["starts_at"] == starts_at, is_kept);
+        }
+    }
+    let skipped = post(&[("startsAt", ""), ("endsAt", "2030-03-31T02:30")]).await.expect_status(400).text;
+    assert!(skipped.contains("End must be a time that clocks show"), "{skipped}");
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
 async fn edits_of_two_people_are_merged_and_both_values_of_a_field_that_both_changed_are_shown(db: PgPool) {
     let node = Node::start(&db).await;
     let (desk, other) = (Desk::sign_in(&node).await, Desk::sign_in(&node).await);

@@ -6,6 +6,7 @@ use crate::support::{
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, Row};
+use std::io::{Cursor, Read};
 
 fn request(api: &Api, drop_id: i64, table: &str) -> RequestBuilder {
     api.request(Method::GET, &format!("/api/drops/{drop_id}/{table}.csv")).bearer_auth(ADMIN_TOKEN)
@@ -238,4 +239,77 @@ async fn only_the_admin_exports_and_a_drop_without_rows_has_only_columns(db: PgP
     let one = send(request(&node, drop_id, "reservations")).await.expect_status(200);
     assert_eq!(parse(one.text.as_bytes())[1][1..3], ["active", "alice"]);
     node.stop_and_assert_invariants().await;
+}
+
+/// The rows of the only sheet of a workbook, each cell with its type: `t` for text, `n` for a number, `f` for a formula.
+fn cells(workbook: &[u8]) -> Vec<Vec<String>> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(workbook)).expect("a workbook is a ZIP file");
+    let mut sheet = String::new();
+    let mut file = archive.by_name("xl/worksheets/sheet1.xml").expect("a sheet");
+    file.read_to_string(&mut sheet).expect("its text");
+    let between = |text: &str, begin: &str, end: &str| {
+        text.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map(|(text, _)| text.to_owned())
+    };
+    let cell =
+        |cell: &str| match (between(cell, "<f", "</f>"), between(cell, "<t", "</t>"), between(cell, "<v>", "</v>")) {
+            (Some(formula), ..) => format!("f {formula}"),
+            (_, Some(text), _) => format!("t {}", text.split_once('>').map_or("", |(_, text)| text)),
+            (.., Some(number)) => format!("n {number}"),
+            _ => "t ".to_owned(),
+        };
+    sheet.split("<row ").skip(1).map(|row| row.split("<c ").skip(1).map(cell).collect()).collect()
+}
+
+#[sqlx::test]
+async fn workbook_has_what_people_wrote_as_text_and_prices_as_numbers(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let labels = ["10-11", "5/6", "=1+1", "1e5", "3 Dec"];
+    let sizes: Vec<_> = labels.iter().map(|label| json!({ "label": label, "stock": 1 })).collect();
+    let drop_id = id_of(&node.create_drop(new_drop(&json!({ "totalStock": null, "sizes": sizes }))).await);
+    let names = ["007", "a;=1+1;b", ";=cmd|'/c calc'!A0;", "=HYPERLINK(1)", "TRUE"];
+    for (name, label) in names.iter().zip(labels) {
+        let person = node.sign_in(name).await;
+        node.reserve_size(&person, drop_id, label).await.expect_status(201);
+        node.purchase(&person, drop_id).await.expect_status(200);
+    }
+    for table in ["purchases", "reservations"] {
+        let answer = node.request(Method::GET, &format!("/api/drops/{drop_id}/{table}.xlsx")).bearer_auth(ADMIN_TOKEN);
+        let answer = answer.send().await.expect("the server answers");
+        assert_eq!(answer.status(), 200);
+        let file = format!("attachment; filename=\"drop-{drop_id}-{table}.xlsx\"");
+        assert_eq!(answer.headers()["content-disposition"], *file);
+        let media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+        assert_eq!(answer.headers()["content-type"], media_type);
+        let rows = cells(&answer.bytes().await.expect("all of it"));
+        assert_eq!(rows.len(), 6, "{rows:?}");
+        for (row, (name, label)) in rows[1..].iter().zip(names.iter().zip(labels)) {
+            let expected = [format!("t {name}"), format!("t {label}"), "n 129".to_owned()];
+            assert_eq!([&row[2], &row[4], &row[5]], expected.each_ref(), "{row:?}");
+        }
+        let csv = send(request(&node, drop_id, table)).await.expect_status(200).text;
+        let first = parse(csv.as_bytes())[1][0].clone();
+        assert_eq!(rows[1][0], format!("t {first}"), "the same number as in the CSV");
+        node.get(&format!("/api/drops/{drop_id}/{table}.xlsx")).await.expect_error(401, "unauthorized");
+        node.get(&format!("/admin/drops/{drop_id}/{table}.xlsx")).await.expect_status(303);
+        desk.get(&format!("/admin/drops/99/{table}.xlsx")).await.expect_status(404);
+        let list = desk.get(&format!("/admin/drops/{drop_id}/purchases")).await.expect_status(200).text;
+        assert!(list.contains(&format!("href=\"/admin/drops/{drop_id}/{table}.xlsx\"")), "{list}");
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn workbook_has_all_rows_also_of_many_pages(db: PgPool) {
+    let node = Node::start(&db).await;
+    let drop_id = node.create_open_drop(5).await;
+    insert_purchases(&db, 5_000, &[drop_id]).await;
+    let request = node.request(Method::GET, &format!("/api/drops/{drop_id}/purchases.xlsx")).bearer_auth(ADMIN_TOKEN);
+    let workbook = request.send().await.expect("the server answers").bytes().await.expect("all of it");
+    assert_eq!(cells(&workbook).len(), 5_001);
+    let empty = node.create_open_drop(5).await;
+    let request = node.request(Method::GET, &format!("/api/drops/{empty}/purchases.xlsx")).bearer_auth(ADMIN_TOKEN);
+    let workbook = request.send().await.expect("the server answers").bytes().await.expect("all of it");
+    assert_eq!(cells(&workbook).len(), 1, "the columns");
+    node.stop().await;
 }

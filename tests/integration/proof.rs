@@ -308,7 +308,7 @@ async fn only_the_admin_proves_and_no_lock_is_waited_for(db: PgPool) {
     send(unknown).await.expect_error(404, "not_found");
     for path in ["proof", "proof.json"] {
         let path = format!("/admin/drops/{drop_id}/{path}");
-        node.get(&path).await.expect_status(404);
+        node.get(&path).await.expect_status(303);
         Desk::sign_in(&node).await.get(&path.replace(&drop_id.to_string(), "999")).await.expect_status(404);
     }
     let lock = lock_drop(&db, drop_id).await;

@@ -1,9 +1,13 @@
-//! The purchases and the reservations of a drop as CSV (RFC 4180), for spreadsheets.
+//! The purchases and the reservations of a drop as CSV (RFC 4180), for programs, and as a workbook, for spreadsheets: in a CSV they
+//! take names for dates, numbers and formulas, each country in its own way.
 //!
 //! A page of rows is read when the network has taken the page before. So a million rows need no more memory than a page, a reader
 //! who goes away ends the export, and a slow one keeps no connection of the pool. A fault in the middle breaks off the
 //! connection, so that nobody takes what came for all there is. Pages follow each other by id, which no row changes: each row
 //! comes at most once, and one that is made during the export may be missing.
+//!
+//! A workbook is complete before its first byte can be sent. Its rows go to a file of the system's while they are read, so the
+//! memory that it needs is what is sent: about 60 bytes for a row.
 
 use crate::{
     domain::error::{DropError, Missing},
@@ -22,7 +26,10 @@ use axum::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use csv::{Terminator, WriterBuilder};
 use futures_util::{StreamExt, future::ready, stream};
+use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
 use sqlx::PgConnection;
+use std::convert::identity;
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 /// What of a drop is exported.
 #[derive(Clone, Copy)]
@@ -31,47 +38,56 @@ pub(crate) enum Table {
     Reservations,
 }
 
+#[derive(Clone, Copy)]
+pub(crate) enum Format {
+    Csv,
+    /// A workbook of Excel.
+    Xlsx,
+}
+
+/// The columns of a row, as text.
+type Row = Vec<String>;
+
 /// Answers with all rows of the drop, the first ones first.
-pub(crate) async fn download(pool: &Pool, drop_id: i64, table: Table) -> Result<Response, DropError> {
+pub(crate) async fn download(pool: &Pool, drop_id: i64, table: Table, format: Format) -> Result<Response, DropError> {
     let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
     let ids = with_timeout(table.ids(&mut connection, drop_id)).await?;
     connection.put_back();
     let (first, last) = ids.ok_or(DropError::NotFound(Missing::Drop))?;
     let (name, columns) = match table {
-        Table::Purchases => ("purchases", csv([PURCHASE_COLUMNS])),
-        Table::Reservations => ("reservations", csv([RESERVATION_COLUMNS])),
+        Table::Purchases => ("purchases", PURCHASE_COLUMNS.map(String::from).to_vec()),
+        Table::Reservations => ("reservations", RESERVATION_COLUMNS.map(String::from).to_vec()),
     };
-    let head = [BYTE_ORDER_MARK, &columns].concat();
     let export = Export { pool: pool.clone(), drop_id, table, after: first - 1, last };
-    let body = stream::once(ready(Ok(head))).chain(stream::try_unfold(export, Export::next));
-    let disposition = format!("attachment; filename=\"drop-{drop_id}-{name}.csv\"");
+    let (extension, media_type, body) = match format {
+        Format::Csv => {
+            let head = [BYTE_ORDER_MARK, &csv(vec![columns])].concat();
+            let rows = stream::try_unfold(export, Export::next).map(|rows| rows.map(csv));
+            let body = Body::from_stream(stream::once(ready(Ok(head))).chain(rows));
+            ("csv", "text/csv; charset=utf-8; header=present", body)
+        }
+        Format::Xlsx => ("xlsx", XLSX, Body::from(workbook(columns, export).await?)),
+    };
+    let disposition = format!("attachment; filename=\"drop-{drop_id}-{name}.{extension}\"");
     let disposition = HeaderValue::try_from(disposition).expect("a number fits into a header");
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (header::CONTENT_DISPOSITION, disposition),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    Ok((headers, body).into_response())
 }
+
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// Without it, Excel reads the names in the encoding of its country. Readers of CSV skip it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-const PURCHASE_COLUMNS: [&str; 10] = [
-    "order",
-    "status",
-    "username",
-    "user_id",
-    "size",
-    "price_usd",
-    "reserved_at",
-    "bought_at",
-    "cancelled_at",
-    "reason",
-];
+const PURCHASE_COLUMNS: [&str; 10] =
+    ["order", "status", "username", "user_id", "size", PRICE, "reserved_at", "bought_at", "cancelled_at", "reason"];
 
 const RESERVATION_COLUMNS: [&str; 9] =
-    ["id", "status", "username", "user_id", "size", "price_usd", "reserved_at", "expires_at", "settled_at"];
+    ["id", "status", "username", "user_id", "size", PRICE, "reserved_at", "expires_at", "settled_at"];
 
 /// How many rows one query reads.
 const PAGE_ROWS: i64 = 2_000;
@@ -89,7 +105,7 @@ struct Export {
 
 impl Export {
     /// The next rows; `None` after the last.
-    async fn next(mut self) -> Result<Option<(Vec<u8>, Self)>, DropError> {
+    async fn next(mut self) -> Result<Option<(Vec<Row>, Self)>, DropError> {
         while self.after < self.last {
             let mut connection = PoolGuard::acquire(&self.pool).await.map_err(fault)?;
             let Self { drop_id, after, last, .. } = self;
@@ -188,7 +204,7 @@ async fn purchases(
     drop_id: i64,
     after: i64,
     until: i64,
-) -> Result<Vec<u8>, sqlx::Error> {
+) -> Result<Vec<Row>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select id, status, user_id, price_cents, created_at, cancelled_at, cancel_reason,
                   (select username from users where id = p.user_id) as "username!",
@@ -200,20 +216,20 @@ async fn purchases(
         until
     );
     let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
-        [
+        vec![
             desk::order_number(row.id),
             row.status,
-            text(row.username),
+            row.username,
             row.user_id.to_string(),
-            text(row.size),
+            row.size,
             dollars(row.price_cents),
             time(row.reserved_at),
             time(row.created_at),
             row.cancelled_at.map(time).unwrap_or_default(),
-            row.cancel_reason.map(text).unwrap_or_default(),
+            row.cancel_reason.unwrap_or_default(),
         ]
     });
-    Ok(csv(rows))
+    Ok(rows.collect())
 }
 
 /// As [`purchases`].
@@ -222,7 +238,7 @@ async fn reservations(
     drop_id: i64,
     after: i64,
     until: i64,
-) -> Result<Vec<u8>, sqlx::Error> {
+) -> Result<Vec<Row>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select id, status, user_id, price_cents, created_at, expires_at, settled_at,
                   (select username from users where id = r.user_id) as "username!",
@@ -233,28 +249,83 @@ async fn reservations(
         until
     );
     let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
-        [
+        vec![
             row.id.to_string(),
             row.status,
-            text(row.username),
+            row.username,
             row.user_id.to_string(),
-            text(row.size),
+            row.size,
             dollars(row.price_cents),
             time(row.created_at),
             time(row.expires_at),
             row.settled_at.map(time).unwrap_or_default(),
         ]
     });
-    Ok(csv(rows))
+    Ok(rows.collect())
 }
 
-fn csv<const COLUMNS: usize>(rows: impl IntoIterator<Item = [impl AsRef<[u8]>; COLUMNS]>) -> Vec<u8> {
+fn csv(rows: Vec<Row>) -> Vec<u8> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(vec![]);
     for row in rows {
-        writer.write_record(row).expect("memory can be written, and each row has all columns");
+        writer.write_record(row.into_iter().map(text)).expect("memory can be written, and each row has all columns");
     }
     writer.into_inner().expect("memory can be written")
 }
+
+/// The workbook with all rows, which are written on a thread of their own while the next are read.
+async fn workbook(columns: Row, mut export: Export) -> Result<Vec<u8>, DropError> {
+    let (pages, written) = mpsc::channel(1);
+    let writer = spawn_blocking(move || write_workbook(&columns, written));
+    while let Some((rows, rest)) = export.next().await? {
+        export = rest;
+        if pages.send(rows).await.is_err() {
+            break;
+        }
+    }
+    drop(pages);
+    let workbook = writer.await.map_err(|panic| panic.to_string());
+    workbook.map(|workbook| workbook.map_err(|error| error.to_string())).and_then(identity).map_err(|error| {
+        tracing::error!(error, "a workbook was not written");
+        DropError::Internal
+    })
+}
+
+fn write_workbook(columns: &[String], mut pages: mpsc::Receiver<Vec<Row>>) -> Result<Vec<u8>, XlsxError> {
+    let mut workbook = Workbook::new();
+    let price = columns.iter().position(|column| column == PRICE);
+    let mut sheet = new_sheet(&mut workbook, columns)?;
+    let mut next = 1;
+    while let Some(rows) = pages.blocking_recv() {
+        for row in rows {
+            if next == SHEET_ROWS {
+                sheet = new_sheet(&mut workbook, columns)?;
+                next = 1;
+            }
+            for (column, cell) in (0..).zip(row) {
+                match cell.parse::<f64>() {
+                    Ok(dollars) if price == Some(column.into()) => sheet.write_number(next, column, dollars)?,
+                    _ => sheet.write_string(next, column, cell)?,
+                };
+            }
+            next += 1;
+        }
+    }
+    workbook.save_to_buffer()
+}
+
+fn new_sheet<'a>(workbook: &'a mut Workbook, columns: &[String]) -> Result<&'a mut Worksheet, XlsxError> {
+    let sheet = workbook.add_worksheet_with_constant_memory()?;
+    for (column, name) in (0..).zip(columns) {
+        sheet.write_string(0, column, name)?;
+    }
+    Ok(sheet)
+}
+
+/// The column that is a number, which can be added up. Everything else stays the text that it is.
+const PRICE: &str = "price_usd";
+
+/// How many rows a sheet has, with that of the columns' names; Excel's have 1,048,576.
+const SHEET_ROWS: u32 = 1_000_001;
 
 /// Text that somebody chose. A spreadsheet would run what begins as a formula, and does not show an apostrophe before it. In
 /// countries whose lists have semicolons a cell begins after each of them as well, and quotes do not keep it together.

@@ -5,7 +5,7 @@
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const knownZone = () => document.cookie.split("; ").find((cookie) => cookie.startsWith("sneakdrop_zone="));
 if (zone && knownZone() !== `sneakdrop_zone=${zone}`) {
-  document.cookie = `sneakdrop_zone=${zone}; Path=/admin; SameSite=Strict; Max-Age=31536000`;
+  document.cookie = `sneakdrop_zone=${zone}; Path=/admin; SameSite=Lax; Max-Age=31536000`;
   // Unless the browser keeps no cookies.
   if (knownZone() === `sneakdrop_zone=${zone}` && zone !== "UTC" && document.querySelector("main.desk[data-zone]")) {
     location.reload();
@@ -110,6 +110,20 @@ function throttled(pauseMs, task) {
     state = "idle";
     if (isWanted) run();
   };
+}
+
+// A picture that does not come is said beside its field.
+const missingPicture = document.getElementById("picture-missing");
+if (missingPicture) {
+  const isPreviewed = (element) => element.matches?.(".preview img");
+  const say = (isMissing) => ({ target }) => {
+    if (isPreviewed(target)) missingPicture.hidden = !isMissing;
+  };
+  document.addEventListener("error", say(true), true);
+  document.addEventListener("load", say(false), true);
+  document.getElementById("imageUrl").addEventListener("input", () => (missingPicture.hidden = true));
+  const failed = [...document.querySelectorAll(".preview img")].some((image) => image.complete && !image.naturalWidth);
+  if (failed) missingPicture.hidden = false;
 }
 
 // A form with a preview shows what was typed.

@@ -65,6 +65,7 @@ pub(super) async fn create(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let typed = Typed::from(fields.clone());
+    let zone = typed.zone.unwrap_or(zone);
     let idempotency_key = idempotency_key(&typed.form, &fields);
     let parsed = typed.read(zone, None);
     let new = parsed.and_then(|parsed| parsed.into_new_drop(typed.button != "publish", state.clock.now()));
@@ -99,6 +100,7 @@ pub(super) async fn save(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let mut typed = Typed::from(fields);
+    let zone = typed.zone.unwrap_or(zone);
     let drop = match Catalog::managed(&state.pool, id).await {
         Ok(Some(drop)) => drop,
         Ok(None) => return error_page(&state, &DropError::NotFound(Missing::Drop)),
@@ -141,6 +143,7 @@ pub(super) async fn preview(
 ) -> Response {
     let mut typed = Typed::from(fields);
     typed.change_rows();
+    let zone = typed.zone.unwrap_or(zone);
     let drop = match typed.drop_id {
         Some(id) => match Catalog::managed(&state.pool, id).await {
             Ok(Some(drop)) => Some(drop),
@@ -163,6 +166,12 @@ struct Typed {
     limit: String,
     starts_at: String,
     ends_at: String,
+    /// Of the clocks, where they show the start or the end twice.
+    starts_at_offset: String,
+    ends_at_offset: String,
+    /// On whose clocks the form showed its times, whatever the browser has now.
+    #[serde(skip)]
+    zone: Option<Zone>,
     /// Labels and stocks.
     sizes: Vec<(String, String)>,
     /// Of the drop that is changed, as the form showed it.
@@ -195,6 +204,9 @@ impl From<Vec<(String, String)>> for Typed {
                 "limitPerUser" => typed.limit = value,
                 "startsAt" => typed.starts_at = value,
                 "endsAt" => typed.ends_at = value,
+                "startsAtOffset" => typed.starts_at_offset = value,
+                "endsAtOffset" => typed.ends_at_offset = value,
+                "zone" => typed.zone = Zone::named(&value),
                 "sizeLabel" => typed.sizes.push((value, String::new())),
                 "sizeStock" => stocks.push(value),
                 "editVersion" => typed.edit_version = value.parse().ok(),
@@ -225,6 +237,8 @@ impl Typed {
             limit: drop.limit_per_user.map(|limit| limit.to_string()).unwrap_or_default(),
             starts_at: zone.local(drop.starts_at),
             ends_at: drop.ends_at.map(|ends_at| zone.local(ends_at)).unwrap_or_default(),
+            starts_at_offset: zone.offset(*drop.starts_at),
+            ends_at_offset: drop.ends_at.map(|ends_at| zone.offset(*ends_at)).unwrap_or_default(),
             sizes: sizes.collect(),
             edit_version: Some(*edit_version),
             drop_id: Some(drop.id),
@@ -250,6 +264,14 @@ impl Typed {
                 typed.clone_from(now);
             } else if now != was && now != typed {
                 both_changed.push((field.into(), desk::changed_meanwhile(now)));
+            }
+        }
+        for (typed, was, now) in [
+            (&mut self.starts_at_offset, &was.starts_at_offset, &now.starts_at_offset),
+            (&mut self.ends_at_offset, &was.ends_at_offset, &now.ends_at_offset),
+        ] {
+            if typed == was {
+                typed.clone_from(now);
             }
         }
         // The form asks for those of a draft alone.
@@ -282,17 +304,20 @@ impl Typed {
     /// Reads every field, so that all problems are seen at once. A time that is still as it was shown is kept to the microsecond.
     fn read(&self, zone: Zone, known: Option<&ManagedDrop>) -> Result<Parsed, Problems> {
         let mut problems = Problems::default();
-        let known_time = |typed: &str, time: Option<Timestamp>| time.filter(|time| zone.local(*time) == typed);
-        let mut time = |field, typed: &str, known| -> Option<SaleTime> {
+        let known_time = |typed: &str, offset: &str, time: Option<Timestamp>| {
+            time.filter(|time| zone.local(*time) == typed && (offset.is_empty() || zone.offset(**time) == offset))
+        };
+        let mut time = |field, typed: &str, offset: &str, known| -> Option<SaleTime> {
             let typed = typed.trim();
             if typed.is_empty() {
                 return None;
             }
-            let time = known_time(typed, known).map_or_else(|| zone.read(typed), |known| Ok(*known));
+            let time = known_time(typed, offset, known).map_or_else(|| zone.read(typed, offset), |known| Ok(*known));
             problems.take(field, time.and_then(SaleTime::try_from))
         };
-        let starts_at = time("startsAt", &self.starts_at, known.map(|known| known.drop.starts_at));
-        let ends_at = time("endsAt", &self.ends_at, known.and_then(|known| known.drop.ends_at));
+        let starts_at =
+            time("startsAt", &self.starts_at, &self.starts_at_offset, known.map(|known| known.drop.starts_at));
+        let ends_at = time("endsAt", &self.ends_at, &self.ends_at_offset, known.and_then(|known| known.drop.ends_at));
         let name = problems.take("name", DropName::try_from(self.name.clone()));
         let description = problems.take("description", Description::try_from(self.description.clone()));
         let price = problems.take("price", Dollars::typed(&self.price));
@@ -351,7 +376,7 @@ impl Typed {
             sizes.push(Size { label: ONE_SIZE.into(), total_stock: 100, available_stock: 100 });
         }
         let total_stock = sizes.iter().map(|size| i64::from(size.total_stock)).sum::<i64>().min(1_000_000) as i32;
-        let time = |typed: &str| zone.read(typed).ok().map(Timestamp::from);
+        let time = |typed: &str, offset: &str| zone.read(typed, offset).ok().map(Timestamp::from);
         let price = Dollars::typed(&self.price).map_or(0, |price| price.0.get() as i32);
         SneakerDrop {
             id: self.drop_id.unwrap_or(1),
@@ -361,8 +386,8 @@ impl Typed {
             image_url: ImageUrl::try_from(self.image_url.trim().to_owned()).ok().map(String::from),
             limit_per_user: self.limit.trim().parse().ok().filter(|limit| *limit > 0),
             version: 1,
-            starts_at: time(&self.starts_at).unwrap_or(now.into()),
-            ends_at: time(&self.ends_at),
+            starts_at: time(&self.starts_at, &self.starts_at_offset).unwrap_or(now.into()),
+            ends_at: time(&self.ends_at, &self.ends_at_offset),
             paused: false,
             total_stock,
             available_stock: total_stock,
@@ -530,17 +555,21 @@ fn content(
             // What the Enter key presses.
             <button class="visually-hidden" tabindex="-1" aria-hidden="true" name="do" value="draft"></button>
             {hidden}
+            <input type="hidden" name="zone" value=zone.name() />
                 {field("name", desk::NAME, None, &typed.name, Kind::Text).view()}
                 {field("description", desk::DESCRIPTION, Some(desk::DESCRIPTION_HINT), &typed.description, Kind::Paragraphs).view()}
                 {field("price", desk::PRICE_IN_DOLLARS, None, &typed.price, Kind::Decimal).view()}
                 <p class="zone quiet">{desk::times_in(zone.name())}</p>
                 {field("startsAt", desk::START, has_started.then_some(desk::STARTED_HINT).or(Some(desk::START_HINT)), &typed.starts_at, if has_started { Kind::Fixed } else { Kind::Time }).view()}
+                {which_time(zone, "startsAt", &typed.starts_at, &typed.starts_at_offset)}
                 <p id="opens-at-once" class="quiet" data-live="">
                     {opens_at_once.then_some(desk::OPENS_AT_ONCE)}
                 </p>
                 {field("endsAt", desk::END, Some(desk::END_HINT), &typed.ends_at, Kind::Time).view()}
+                {which_time(zone, "endsAt", &typed.ends_at, &typed.ends_at_offset)}
                 {field("limitPerUser", desk::LIMIT, Some(desk::LIMIT_HINT), &typed.limit, Kind::Whole).view()}
                 {field("imageUrl", desk::PICTURE, Some(desk::PICTURE_HINT), &typed.image_url, Kind::Text).view()}
+                <p id="picture-missing" class="field-error" role="alert" hidden="">{desk::PICTURE_MISSING}</p>
                 {if is_draft { Either::Left(size_rows(typed, problems)) } else { Either::Right(view! { <p class="quiet">{desk::SIZES_ELSEWHERE}</p> }) }}
                 <div class="buttons">
                     {buttons}
@@ -653,6 +682,35 @@ impl Field {
                 <p id=format!("{id}-problem") class="field-error">{problem.map(|expected| desk::problem(id, &expected))}</p>
             </div>
         }
+    }
+}
+
+/// Asks which of the two is meant, if clocks show a time twice.
+fn which_time(zone: Zone, field: &'static str, typed: &str, offset: &str) -> impl IntoView + use<> {
+    let choices = zone.twice(typed.trim()).map(|times| {
+        let choices = times.map(|time| {
+            let value = zone.offset(time.to_utc());
+            let is_chosen = value == offset;
+            view! {
+                <label>
+                    <input type="radio" name=format!("{field}Offset") value=value checked=is_chosen />
+                    " "
+                    {desk::clock_time(&time)}
+                </label>
+                " "
+            }
+        });
+        view! {
+            <div role="radiogroup" aria-label=desk::which_time(field)>
+                <p class="quiet">{desk::which_time(field)}</p>
+                {choices.collect_view()}
+            </div>
+        }
+    });
+    view! {
+        <div id=format!("{field}-which") data-live="">
+            {choices}
+        </div>
     }
 }
 

@@ -1,20 +1,26 @@
-//! `/admin/drops/{id}/purchases.csv` and `reservations.csv`
+//! `/admin/drops/{id}/purchases.csv` and `reservations.csv`, and both as `.xlsx`
 
 use super::{document::error_page, drop_id::DropId};
 use crate::server::{
-    http::exports::{Table, download},
+    http::exports::{Format, Table, download},
     state::AppState,
 };
-use axum::{extract::State, response::Response};
+use axum::{
+    Router,
+    extract::State,
+    routing::{MethodRouter, get},
+};
 
-pub(super) async fn purchases(State(state): State<AppState>, DropId(id): DropId) -> Response {
-    export(&state, id, Table::Purchases).await
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/admin/drops/{id}/purchases.csv", export(Table::Purchases, Format::Csv))
+        .route("/admin/drops/{id}/purchases.xlsx", export(Table::Purchases, Format::Xlsx))
+        .route("/admin/drops/{id}/reservations.csv", export(Table::Reservations, Format::Csv))
+        .route("/admin/drops/{id}/reservations.xlsx", export(Table::Reservations, Format::Xlsx))
 }
 
-pub(super) async fn reservations(State(state): State<AppState>, DropId(id): DropId) -> Response {
-    export(&state, id, Table::Reservations).await
-}
-
-async fn export(state: &AppState, drop_id: i64, table: Table) -> Response {
-    download(&state.pool, drop_id, table).await.unwrap_or_else(|error| error_page(state, &error))
+fn export(table: Table, format: Format) -> MethodRouter<AppState> {
+    get(async move |State(state): State<AppState>, DropId(drop_id): DropId| {
+        download(&state.pool, drop_id, table, format).await.unwrap_or_else(|error| error_page(&state, &error))
+    })
 }

@@ -345,15 +345,20 @@ fn page(state: &AppState, zone: Zone, listed: Listed, wanted: &Wanted, refused: 
         true => Either::Left(view! { <p class="empty">{nothing_listed(wanted)}</p> }),
         false => Either::Right(table(zone, drop_id, purchases, wanted, refused)),
     };
-    let export = |what| format!("/admin/drops/{drop_id}/{what}.csv");
+    let export = |what, names: [&'static str; 2]| {
+        let links = std::iter::zip(["csv", "xlsx"], names);
+        let links =
+            links.map(|(format, name)| view! { <a href=format!("/admin/drops/{drop_id}/{what}.{format}")>{name}</a> });
+        links.collect_view()
+    };
     let content = view! {
         {heading_of_drop(drop_id, &drop_name, "purchases", desk::PURCHASES, wanted.address(drop_id))}
         <p>{desk::purchases_counted(completed, cancelled)}</p>
         <div class="heading">
             {search(drop_id, wanted)}
             <p class="links">
-                <a href=export("purchases")>{desk::EXPORT_PURCHASES}</a>
-                <a href=export("reservations")>{desk::EXPORT_RESERVATIONS}</a>
+                {export("purchases", desk::EXPORT_PURCHASES)}
+                {export("reservations", desk::EXPORT_RESERVATIONS)}
             </p>
         </div>
         {list}

@@ -12,7 +12,7 @@ use leptos::prelude::*;
 use std::convert::Infallible;
 
 /// That of the browser, which the desk's script keeps in a cookie; UTC without the script.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Zone(Tz);
 
 impl FromRequestParts<AppState> for Zone {
@@ -20,8 +20,8 @@ impl FromRequestParts<AppState> for Zone {
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
         // The names of zones have slashes, and the script writes them as they are.
-        let zone = cookie(&parts.headers, ZONE_COOKIE).and_then(|name| name.parse().ok());
-        Ok(zone.map_or(Self::UTC, Self))
+        let zone = cookie(&parts.headers, ZONE_COOKIE).and_then(Self::named);
+        Ok(zone.unwrap_or(Self::UTC))
     }
 }
 
@@ -33,6 +33,10 @@ const LOCAL_TIME: &str = "%Y-%m-%dT%H:%M";
 
 impl Zone {
     pub(super) const UTC: Self = Self(Tz::UTC);
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        name.parse().ok().map(Self)
+    }
 
     /// As in the database of time zones: `Europe/Berlin`.
     pub(super) fn name(self) -> &'static str {
@@ -57,19 +61,35 @@ impl Zone {
         })
     }
 
-    /// The value of an input, to the minute.
+    /// The value of an input, to the minute. The last hours of the year 9999 in UTC may be in the next year here.
     pub(super) fn local(self, at: Timestamp) -> String {
-        at.with_timezone(&self.0).format(LOCAL_TIME).to_string()
+        at.with_timezone(&self.0).format(LOCAL_TIME).to_string().trim_start_matches('+').to_owned()
     }
 
-    /// The time that was typed. An error is the requirement, as the rest of a sentence that begins with the field's name. What
-    /// comes twice, when clocks are set back, is the first.
-    pub(super) fn read(self, local: &str) -> Result<DateTime<Utc>, &'static str> {
-        let read = |format| NaiveDateTime::parse_from_str(local, format).ok();
-        let local = read(LOCAL_TIME).or_else(|| read("%Y-%m-%dT%H:%M:%S")).ok_or("must be a date and a time")?;
-        match self.0.from_local_datetime(&local) {
-            LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Ok(time.to_utc()),
-            LocalResult::None => Err("must be a time that the clocks of this time zone show"),
+    /// How far the clocks are ahead of UTC: `+02:00`. It tells apart the times that they show twice.
+    pub(super) fn offset(self, at: DateTime<Utc>) -> String {
+        self.clock(at).format("%:z").to_string()
+    }
+
+    /// The time that was typed, with the offset that was chosen if clocks show it twice. An error is the requirement, as the rest
+    /// of a sentence that begins with the field's name.
+    pub(super) fn read(self, local: &str, offset: &str) -> Result<DateTime<Utc>, &'static str> {
+        match self.0.from_local_datetime(&read_local(local).ok_or("must be a date and a time")?) {
+            LocalResult::Single(time) => Ok(time.to_utc()),
+            LocalResult::Ambiguous(first, second) => {
+                let chosen =
+                    [first, second].map(|time| time.to_utc()).into_iter().find(|at| self.offset(*at) == offset);
+                chosen.ok_or("comes twice, as clocks are set back then: choose which of the two is meant")
+            }
+            LocalResult::None => Err("must be a time that clocks show: they are set forward then, and skip it"),
+        }
+    }
+
+    /// Both times that are meant by one that was typed, if clocks show it twice.
+    pub(super) fn twice(self, local: &str) -> Option<[DateTime<Tz>; 2]> {
+        match self.0.from_local_datetime(&read_local(local)?) {
+            LocalResult::Ambiguous(first, second) => Some([first, second]),
+            LocalResult::Single(_) | LocalResult::None => None,
         }
     }
 
@@ -83,6 +103,13 @@ impl Zone {
     }
 }
 
+fn read_local(local: &str) -> Option<NaiveDateTime> {
+    // A year of five digits needs its sign.
+    let sign = if local.find('-').is_some_and(|year_digits| year_digits > 4) { "+" } else { "" };
+    let local = format!("{sign}{local}");
+    [LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"].iter().find_map(|format| NaiveDateTime::parse_from_str(&local, format).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,17 +121,42 @@ mod tests {
             ("2026-01-15T18:00", "2026-01-15T17:00:00+00:00"),
             ("2026-07-15T18:00", "2026-07-15T16:00:00+00:00"),
             ("2026-07-15T18:00:30", "2026-07-15T16:00:30+00:00"),
-            // Clocks are set back from three to two.
-            ("2026-10-25T02:30", "2026-10-25T00:30:00+00:00"),
+            // The end of what can be a time of a sale.
+            ("10000-01-01T00:59", "9999-12-31T23:59:00+00:00"),
         ] {
-            let time = berlin.read(local).expect("a time");
+            let time = berlin.read(local, "").expect("a time");
             assert_eq!(time.to_rfc3339(), utc, "{local}");
             assert!(local.starts_with(&berlin.local(time.into())), "{local}");
         }
         // Clocks are set forward from two to three.
         for bad in ["2026-03-29T02:30", "", "tomorrow", "2026-02-30T00:00", "2026-01-15"] {
-            assert!(berlin.read(bad).is_err(), "{bad}");
+            assert!(berlin.read(bad, "+02:00").is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_time_that_clocks_show_twice_is_told_apart_by_its_offset() {
+        for (zone, local, offsets, utc) in [
+            (Tz::Europe__Berlin, "2026-10-25T02:30", ["+02:00", "+01:00"], ["00:30", "01:30"]),
+            (Tz::America__New_York, "2026-11-01T01:00", ["-04:00", "-05:00"], ["05:00", "06:00"]),
+            (Tz::Australia__Lord_Howe, "2026-04-05T01:45", ["+11:00", "+10:30"], ["14:45", "15:15"]),
+        ] {
+            let zone = Zone(zone);
+            let times = offsets.map(|offset| zone.read(local, offset).expect("one of the two"));
+            assert_eq!(times.map(|time| time.format("%H:%M").to_string()), utc, "{local}");
+            assert_eq!(
+                times.map(|time| (zone.local(time.into()), zone.offset(time))),
+                offsets.map(|offset| (local.to_owned(), offset.to_owned()))
+            );
+            assert_eq!(zone.twice(local).map(|both| both.map(|time| time.to_utc())), Some(times));
+            for unknown in ["", "Z", "+03:00", "+02"] {
+                assert!(zone.read(local, unknown).is_err_and(|expected| expected.contains("choose")), "{unknown}");
+            }
+        }
+        // An offset that is left from another time means nothing.
+        let berlin = Zone(Tz::Europe__Berlin);
+        assert_eq!(berlin.read("2026-07-15T18:00", "+01:00"), berlin.read("2026-07-15T18:00", ""));
+        assert_eq!(berlin.twice("2026-07-15T18:00"), None);
     }
 
     #[test]
