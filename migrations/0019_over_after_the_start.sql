@@ -7,6 +7,7 @@ alter table drops add column over_since timestamptz generated always as (
 ) stored;
 create index drops_over_since on drops (over_since desc, id desc);
 
+-- With `edit_version`: nodes follow edits, whatever is sold meanwhile.
 create view current_drops as
 with recursive held as (
     (select drop_id from reservations where status = 'active' order by drop_id limit 1)
@@ -15,9 +16,9 @@ with recursive held as (
         select drop_id from reservations where status = 'active' and drop_id > held.drop_id order by drop_id limit 1
     ) next
 )
-select id, version from drops where (over_since is null or over_since > now()) and status = 'published'
+select id, version, edit_version from drops where (over_since is null or over_since > now()) and status = 'published'
 union
-(select id, version from drops where over_since <= now() and status = 'published'
+(select id, version, edit_version from drops where over_since <= now() and status = 'published'
  order by over_since desc, id desc limit 12)
 union
-select id, version from drops where id in (select drop_id from held) and status = 'published';
+select id, version, edit_version from drops where id in (select drop_id from held) and status = 'published';

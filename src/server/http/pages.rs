@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_page_is_asked_for_again_after_its_next_change_and_only_at_its_own_address() {
-        let at = |seconds: i64| Timestamp::from(DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range"));
+        let at =
+            |seconds: i64| Timestamp::from(DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("in range"));
         let drop = |id, starts_at, ends_at: Option<i64>| SneakerDrop {
             id,
             name: "Volt Runner".into(),

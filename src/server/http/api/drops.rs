@@ -229,7 +229,8 @@ async fn edit(
     action: Action,
 ) -> Result<Json<ManagedDropResponse>, EditError> {
     let seen = expected.map(Id::get).into();
-    let drop = inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, seen, key: None, action }).await?;
+    let drop =
+        inventory::edit(&state.inventory, drop_id, Edit { actor: Actor::Token, seen, key: None, action }).await?;
     Ok(Json(ManagedDropResponse { drop }))
 }
 
