@@ -118,7 +118,7 @@ async fn drop_is_over_when_its_last_pair_is_sold_and_not_when_one_comes_back(db:
     let node = Node::start(&db).await;
     let drop_id = node.create_open_drop(2).await;
     let people = create_people(&db, 2).await;
-    let is_over = async || query_number(&db, "select count(*) from drops where over_since <= now()").await == 1;
+    let is_over = async || query_number(&db, "select count(*) from drops where past_since <= now()").await == 1;
     concurrently(2, people.iter().map(|person| node.reserve(person, drop_id))).await;
     assert!(!is_over().await, "held pairs may come back");
     node.purchase(&people[0], drop_id).await.expect_status(200);

@@ -569,11 +569,11 @@ async fn upcoming_drop_of_which_all_pairs_were_taken_back_is_not_over(db: PgPool
     let all = json!({ "size": "One size", "takeBack": 3 });
     steer(&node, Method::POST, &stock, all).await.expect_status(200);
     page.until(|page| page.drops.get(&drop_id).is_some_and(|drop| drop.available_stock == 0)).await;
-    assert_eq!(query_number(&db, "select count(*) from drops where over_since <= now()").await, 0);
+    assert_eq!(query_number(&db, "select count(*) from drops where past_since <= now()").await, 0);
     assert!(!node.get("/drops/past").await.expect_status(200).text.contains("Volt Runner"));
     act(&node, drop_id, "archive").await.expect_error(409, "not_over");
     // An opening without pairs is the end of it.
     sqlx::query("update drops set starts_at = now() - interval '1 minute'").execute(&db).await.expect("a valid start");
-    assert_eq!(query_number(&db, "select count(*) from drops where over_since <= now()").await, 1);
+    assert_eq!(query_number(&db, "select count(*) from drops where past_since <= now()").await, 1);
     node.stop_and_assert_invariants().await;
 }

@@ -161,7 +161,7 @@ async fn read_stored(pool: &Pool, drop_id: i64, period: Period) -> Result<Option
 async fn query_drop(connection: &mut PgConnection, drop_id: i64) -> Result<Option<DropRow>, sqlx::Error> {
     let drop = sqlx::query_as!(
         DropRow,
-        r#"select name, greatest(starts_at, created_at) as "opened_at!", over_since, clock_timestamp() as "now!",
+        r#"select name, greatest(starts_at, created_at) as "opened_at!", past_since as over_since, clock_timestamp() as "now!",
                   (select max(latest) from pruned_reservations where drop_id = $1) as pruned_until
            from drops where id = $1"#,
         drop_id

@@ -30,16 +30,16 @@ impl Catalog {
     /// One page of the drops that are over, latest first.
     pub(crate) async fn past_drops(pool: &Pool, after: Option<PastCursor>) -> Result<PastDrops, DropError> {
         let rows = sqlx::query!(
-            r#"select d.id, d.name, d.price_cents, d.image_url, d.over_since as "over_since!", s.total as "total!",
+            r#"select d.id, d.name, d.price_cents, d.image_url, d.past_since as "over_since!", s.total as "total!",
                       s.sold as "sold!"
                from drops d cross join lateral (
                    select sum(total_stock)::integer as total,
                           sum(total_stock - available_stock - held_stock)::integer as sold
                    from drop_sizes where drop_id = d.id
                ) s
-               where d.over_since <= now() and d.status = 'published'
-                   and ($1::timestamptz is null or (d.over_since, d.id) < ($1, $2::bigint))
-               order by d.over_since desc, d.id desc limit $3"#,
+               where d.past_since <= now() and d.status = 'published'
+                   and ($1::timestamptz is null or (d.past_since, d.id) < ($1, $2::bigint))
+               order by d.past_since desc, d.id desc limit $3"#,
             after.map(|cursor| cursor.over_since),
             after.map(|cursor| cursor.id),
             LISTED_ON_A_PAGE as i64 + 1

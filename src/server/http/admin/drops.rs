@@ -88,8 +88,8 @@ async fn read(pool: &Pool, show: &str, before: Option<i64>, now: DateTime<Utc>) 
                when 'draft' then d.status = 'draft'
                when 'archived' then d.status = 'archived'
                when 'upcoming' then d.status = 'published' and d.starts_at > $3
-               when 'live' then d.status = 'published' and d.starts_at <= $3 and coalesce(d.over_since > $3, true)
-               when 'over' then d.status = 'published' and d.starts_at <= $3 and d.over_since <= $3
+               when 'live' then d.status = 'published' and d.starts_at <= $3 and coalesce(d.past_since > $3, true)
+               when 'over' then d.status = 'published' and d.starts_at <= $3 and d.past_since <= $3
                else true
            end
            order by d.id desc limit $4"#,
