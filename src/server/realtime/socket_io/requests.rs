@@ -118,7 +118,8 @@ async fn post(socket_io: &SocketIo, session: &Session, request: Request) -> Resp
         return payload("ok");
     }
     session.closed.cancel();
-    Refusal::BadRequest.into_response()
+    // What is left of the body is not read, so nothing can follow it.
+    ([(header::CONNECTION, "close")], Refusal::BadRequest).into_response()
 }
 
 fn payload(packets: impl IntoResponse) -> Response {
