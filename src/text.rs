@@ -160,6 +160,11 @@ pub fn price(cents: i32) -> String {
     if cents == 0 {
         return "Free".into();
     }
+    // In the preview of a price that cannot be read.
+    #[cfg(feature = "ssr")]
+    if cents < 0 {
+        return "$…".into();
+    }
     let (dollars, cents) = (cents / 100, cents % 100);
     if cents == 0 { format!("${}", grouped(dollars)) } else { format!("${}.{cents:02}", grouped(dollars)) }
 }

@@ -92,7 +92,7 @@ for (const width of [390, 1440]) {
     await desk.getByRole("link", { name: "Export purchases (CSV)" }).click();
     const rows = (await readFile(await (await exported).path(), "utf8")).trim().split("\r\n");
     expect(rows).toHaveLength(3);
-    expect(rows.find((row) => row.startsWith("2,"))).toMatch(/^2,cancelled,bob,.*Paid twice$/);
+    expect(rows.find((row) => row.startsWith("000002,"))).toMatch(/^000002,cancelled,bob,.*Paid twice$/);
     await desk.goto(`${shop.url}/admin/drops/1/proof`);
     await expect(desk.getByText("The stock adds up")).toBeVisible();
     await expectNoViolations(desk, "proof");

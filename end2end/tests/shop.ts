@@ -227,7 +227,9 @@ export { expect };
 
 /** Chromium now and then never closes a context of which a page is just loaded anew, as those do that show orders. */
 async function leavePages(context: BrowserContext): Promise<void> {
-  await Promise.all(context.pages().map((page) => page.goto("about:blank")));
+  // A link may be on its way to another page, and is followed first.
+  const leave = (page: Page) => page.goto("about:blank");
+  await Promise.all(context.pages().map((page) => leave(page).catch(() => leave(page))));
 }
 
 function collectConsoleErrors(context: BrowserContext, consoleErrors: string[]): void {

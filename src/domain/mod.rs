@@ -167,6 +167,17 @@ pub struct Size {
     pub available_stock: i32,
 }
 
+#[cfg(feature = "ssr")]
+impl Size {
+    /// Those that buyers see. A size of which all pairs were taken back is gone, unless the drop has no other.
+    pub fn shown(mut sizes: Vec<Self>) -> Vec<Self> {
+        if sizes.iter().any(|size| size.total_stock > 0) {
+            sizes.retain(|size| size.total_stock > 0);
+        }
+        sizes
+    }
+}
+
 /// A user, with what everyone may see of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {

@@ -49,6 +49,19 @@ impl<const MIN: i64, const MAX: i64> TryFrom<NumberOrText> for WholeNumber<MIN, 
     }
 }
 
+impl<const MIN: i64, const MAX: i64> WholeNumber<MIN, MAX> {
+    /// A number as people type it: `1000`, `1,000`, `1.000`, `1 000`.
+    pub(crate) fn typed(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let separator =
+            text.chars().find(|character| matches!(character, '.' | ',' | '\'' | '’') || character.is_whitespace());
+        let groups: Vec<_> = separator.map_or(vec![text], |separator| text.split(separator).collect());
+        let are_groups =
+            groups.len() == 1 || (1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3);
+        Self::try_from(NumberOrText::Text(if are_groups { groups.concat() } else { text.to_owned() }))
+    }
+}
+
 impl<const MIN: i64, const MAX: i64> TryFrom<i64> for WholeNumber<MIN, MAX> {
     type Error = String;
 

@@ -118,7 +118,8 @@ pub const STATE_ARCHIVED: &str = "Buyers do not see it.";
 pub const STATE_PAUSED_AT: &str = "Paused at ";
 pub const STATE_PAUSED: &str = "Paused";
 pub const MORE_PAIRS: &str = "Add or take back pairs";
-pub const MORE_PAIRS_HINT: &str = "Only available pairs can be taken back, never what is held or sold.";
+pub const MORE_PAIRS_HINT: &str =
+    "Only available pairs can be taken back, never what is held or sold. A size without any is shown no more.";
 pub const PAIRS: &str = "Pairs";
 pub const ADD: &str = "Add";
 pub const TAKE_BACK: &str = "Take back";
@@ -155,6 +156,11 @@ pub const NO_OLDER_CHANGES: &str = "There are no older changes.";
 
 /// What a change did.
 pub const CREATED: &str = "Created";
+/// What was done, as the page that follows says it.
+pub const SAVED: &str = "Saved";
+pub const SALES_PAUSED: &str = "Sales paused";
+pub const SALES_RESUMED: &str = "Sales resumed";
+pub const SALE_ENDED: &str = "Sale ended";
 pub const PUBLISHED: &str = "Published";
 pub const UNPUBLISHED: &str = "Unpublished";
 pub const RESUMED: &str = "Resumed";
@@ -316,6 +322,17 @@ pub fn cancel_order(purchase_id: i64) -> String {
 /// In the log, before the reason.
 pub fn order_cancelled(purchase_id: i64) -> String {
     format!("Order {} cancelled", order_number(purchase_id))
+}
+
+/// In the place of another row of a size.
+pub fn most_sizes(most: usize) -> String {
+    format!("A drop has at most {most} sizes.")
+}
+
+/// What was done: `5 pairs added to EU 40`.
+pub fn pairs_moved(label: &str, pairs: i32) -> String {
+    let how = if pairs < 0 { "taken back from" } else { "added to" };
+    format!("{} {how} {label}", super::pairs(pairs.abs(), 1))
 }
 
 /// In the log.

@@ -25,7 +25,8 @@ fn form<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 
 /// The id in the address of a drop's page, to which an answer leads.
 fn created(answer: &Answer) -> i64 {
-    answer.header("location").rsplit('/').next().and_then(|id| id.parse().ok()).expect("the page of a drop")
+    let page = answer.header("location").trim_end_matches("?done").rsplit('/').next();
+    page.and_then(|id| id.parse().ok()).expect("the page of a drop")
 }
 
 async fn managed(desk: &Desk<'_>, node: &Node, drop_id: i64) -> Value {
@@ -491,7 +492,7 @@ async fn refused_pairs_keep_what_was_typed(db: PgPool) {
     let drop_id = created(&desk.post("/admin/drops", &form(&[])).await.expect_status(303));
     for (size, pairs, button) in [
         ("US 10", "900", "takeBack"),
-        ("US 10", "1,000", "add"),
+        ("US 10", "1,00", "add"),
         ("US 10", "7 or 8", "takeBack"),
         ("US 77", "none", "addSize"),
     ] {
@@ -505,6 +506,117 @@ async fn refused_pairs_keep_what_was_typed(db: PgPool) {
             assert!(page.contains(&kept), "{kept} is missing: {page}");
         }
         assert_eq!(page.matches(&format!("value=\"{pairs}\"")).count(), 1);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn each_press_that_was_heeded_is_answered_in_a_line(db: PgPool) {
+    let node = Node::start(&db).await;
+    let (desk, other) = (Desk::sign_in(&node).await, Desk::sign_in(&node).await);
+    let made = desk.post("/admin/drops", &form(&[("do", "draft")])).await.expect_status(303);
+    let path = format!("/admin/drops/{}", created(&made));
+    let done = async |desk: &Desk<'_>, answer: Answer| {
+        let page = desk.get(answer.expect_status(303).header("location")).await.expect_status(200).text;
+        let said = page.split_once("class=\"done\"").and_then(|(_, rest)| rest.split_once('>'));
+        said.and_then(|(_, rest)| rest.split_once('<')).map(|(said, _)| said.to_owned())
+    };
+    assert_eq!(done(&desk, made).await.as_deref(), Some("Saved"));
+    let pairs = |size, pairs, button| [("form", ""), ("size", size), ("pairs", pairs), ("do", button)];
+    for (action, said) in [("publish", "Published"), ("pause", "Sales paused"), ("resume", "Sales resumed")] {
+        assert_eq!(done(&desk, press(&desk, &path, action).await).await.as_deref(), Some(said));
+    }
+    for (size, number, button, said) in [
+        ("US 10", "5", "add", "5 pairs added to US 10"),
+        ("US 10", "1", "takeBack", "1 pair taken back from US 10"),
+        ("EU 40", "1,000", "addSize", "1,000 pairs added to EU 40"),
+    ] {
+        let moved = desk.post(&format!("{path}/stock"), &pairs(size, number, button)).await;
+        assert_eq!(done(&desk, moved).await.as_deref(), Some(said));
+    }
+    let edit = format!("{path}/edit");
+    let was = was(&desk.get(&edit).await.text);
+    let saved = desk.post(&edit, &form(&[("price", "99"), ("was", &was)])).await;
+    assert_eq!(done(&desk, saved).await.as_deref(), Some("Saved"));
+    // Nobody else did it, and nobody is told by a link of what was done long ago.
+    let page = format!("{path}?done");
+    assert!(!other.get(&page).await.text.contains("class=\"done\""));
+    sqlx::query("alter table drop_changes disable trigger user").execute(&db).await.expect("the triggers");
+    let ago = "update drop_changes set created_at = created_at - interval '1 minute'";
+    sqlx::query(ago).execute(&db).await.expect("the log");
+    assert!(!desk.get(&page).await.text.contains("class=\"done\""));
+    assert_eq!(done(&desk, press(&desk, &path, "end").await).await.as_deref(), Some("Sale ended"));
+    assert_eq!(done(&desk, press(&desk, &path, "archive").await).await.as_deref(), Some("Archived"));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn size_that_never_sold_goes_with_its_pairs_and_comes_back_with_others(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    let drop_id = created(&desk.post("/admin/drops", &form(&[])).await.expect_status(303));
+    let stock = format!("/admin/drops/{drop_id}/stock");
+    let pairs = async |size, pairs, button| {
+        let fields = [("form", ""), ("size", size), ("pairs", pairs), ("do", button)];
+        desk.post(&stock, &fields).await.expect_status(303);
+    };
+    let shown = async || {
+        let drops = node.get("/api/drops").await.json;
+        let sizes = drops["drops"][0]["sizes"].as_array().expect("the sizes").clone();
+        let labels: Vec<_> = sizes.iter().map(|size| size["label"].as_str().unwrap_or_default().to_owned()).collect();
+        (labels, node.get("/").await.text.contains("US 10"))
+    };
+    let alice = node.sign_in("alice").await;
+    let both = (vec!["US 9".to_owned(), "US 10".to_owned()], true);
+    assert_eq!(shown().await, both);
+    pairs("US 10", "8", "takeBack").await;
+    assert_eq!(shown().await, (vec!["US 9".to_owned()], false));
+    assert!(!desk.get(&format!("/admin/drops/{drop_id}")).await.text.contains("<option>US 10"));
+    // Of what is left there is nothing to choose.
+    node.reserve(&alice, drop_id).await.expect_status(201);
+    node.reserve_size(&node.sign_in("bob").await, drop_id, "US 10").await.expect_status(422);
+    pairs("us 10", "3", "addSize").await;
+    assert_eq!(shown().await, both);
+    node.reserve_size(&node.sign_in("bob").await, drop_id, "US 10").await.expect_status(201);
+    // A drop without any pair keeps its sizes.
+    let drop_id = created(&desk.post("/admin/drops", &form(&[("startsAt", "2090-01-01T10:00")])).await);
+    let stock = format!("/admin/drops/{drop_id}/stock");
+    for (size, pairs) in [("US 9", "12"), ("US 10", "8")] {
+        desk.post(&stock, &[("form", ""), ("size", size), ("pairs", pairs), ("do", "takeBack")])
+            .await
+            .expect_status(303);
+    }
+    assert_eq!(managed(&desk, &node, drop_id).await["sizes"].as_array().map(Vec::len), Some(2));
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn numbers_are_read_as_people_type_them_and_each_fault_is_said_once(db: PgPool) {
+    let node = Node::start(&db).await;
+    let desk = Desk::sign_in(&node).await;
+    for (typed, pairs) in
+        [("1,000", 1_000), ("1.000", 1_000), ("1 000", 1_000), (" 12 ", 12), ("1\u{a0}000\u{a0}000", 1_000_000)]
+    {
+        let made = desk.post("/admin/drops", &form(&[("sizeLabel", "S"), ("sizeStock", typed)])).await;
+        let drop_id = created(&made.expect_status(303));
+        assert_eq!(managed(&desk, &node, drop_id).await["total_stock"], pairs, "{typed}");
+    }
+    for typed in ["1,00", "1,,000", "1.5", "-1", "0", "many", ",000", "1,000 000"] {
+        let page = desk.post("/admin/drops", &form(&[("sizeLabel", "S"), ("sizeStock", typed)])).await;
+        let page = page.expect_status(400).text;
+        assert_eq!(page.matches("<li><a href=\"#").count(), 1, "{typed}: {page}");
+        assert!(page.contains("href=\"#sizes-0--stock\""), "{typed}: {page}");
+    }
+    let rows: Vec<_> = (0..50).map(|_| ("sizeLabel", "S")).collect();
+    for (rows, is_full) in [(&rows[..49], false), (&rows[..], true)] {
+        let page = desk.post("/admin/drops/preview", &form(rows)).await.expect_status(200).text;
+        assert_eq!(page.contains("A drop has at most 50 sizes."), is_full);
+    }
+    for (price, shown) in [("cheap", "$…"), ("", "$…"), ("0", "Free"), ("149,50", "$149.50")] {
+        let page = desk.post("/admin/drops/preview", &form(&[("price", price)])).await.expect_status(200).text;
+        for other in ["$…", "Free", "$149.50"] {
+            assert_eq!(page.contains(other), other == shown, "{price}: {other}");
+        }
     }
     node.stop_and_assert_invariants().await;
 }

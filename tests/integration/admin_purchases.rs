@@ -235,7 +235,7 @@ async fn cancelling_returns_the_pair_and_is_logged_with_the_session(db: PgPool) 
     let form = [("reason", reason), ("search", "al&x=#é"), ("before", "50")];
     let answer = desk.post(&path, &form).await.expect_status(303);
     let address = format!("/admin/drops/{drop_id}/purchases?search=al%26x%3D%23%C3%A9&before=50");
-    assert_eq!(answer.header("location"), format!("{address}#order-{purchase_id}"));
+    assert_eq!(answer.header("location"), format!("{address}?done#order-{purchase_id}"));
     let page = desk.get(&address).await.expect_status(200);
     assert!(page.text.contains("value=\"al&amp;x=#é\""), "{}", page.text);
 
@@ -475,7 +475,7 @@ async fn reason_can_be_removed_and_the_log_keeps_who_removed_it(db: PgPool) {
     assert!(list.contains(reason) && list.contains(&path), "{list}");
     for _ in 0..2 {
         let done = desk.post(&path, &[("search", "alice")]).await.expect_status(303);
-        let address = format!("/admin/drops/{drop_id}/purchases?search=alice#order-{order}");
+        let address = format!("/admin/drops/{drop_id}/purchases?search=alice&done#order-{order}");
         assert_eq!(done.header("location"), address);
     }
     let receipt = node.request(Method::GET, &format!("/purchases/{order}")).bearer_auth(&alice.token);

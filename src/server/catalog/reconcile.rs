@@ -295,6 +295,9 @@ pub(super) async fn query_drops(connection: &mut PgConnection, ids: &[i64]) -> R
         ids,
         LISTED_PURCHASERS as i64
     );
+    for read in &mut read {
+        read.managed.drop.sizes = Size::shown(std::mem::take(&mut read.managed.drop.sizes));
+    }
     for row in rows.fetch_all(connection).await? {
         let (purchase_id, purchased_at) = (row.purchase_id, row.created_at.into());
         let purchaser = Purchaser { id: row.id, username: row.username, purchase_id, purchased_at };

@@ -5,8 +5,12 @@
   const root = document.getElementById(rootId);
   let isStopped = false;
 
-  // Browsers without popovers throw at the name of what they do not know.
-  const openDialog = () => (CSS.supports("selector(:popover-open)") ? root.querySelector(":popover-open") : null);
+  // Browsers that know no popovers throw at the name of what they do not know.
+  const openDialog = () => {
+    try {
+      return root.querySelector(":popover-open");
+    } catch {}
+  };
 
   // The same checksum as the server's.
   const currentShape = () =>

@@ -194,8 +194,13 @@ impl Edited {
         let pairs = pairs as i32;
         if kind == Move::AddSize {
             let key = key_of(&label);
-            if self.sizes.iter().any(|(known, _)| key_of(known) == key) {
-                return Err(Refusal::SizeExists.into());
+            if let Some((_, total)) = self.sizes.iter_mut().find(|(known, _)| key_of(known) == key) {
+                if *total > 0 {
+                    return Err(Refusal::SizeExists.into());
+                }
+                // All of its pairs were taken back, so nobody sees it.
+                *total = pairs;
+                return Ok(());
             }
             if self.sizes.len() >= MAX_SIZES {
                 return Err(DropError::invalid("size", format!("must be one of at most {MAX_SIZES}")).into());

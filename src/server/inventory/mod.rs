@@ -42,8 +42,8 @@ pub(crate) use expire::expire;
 pub use handle::Inventory;
 pub(crate) use invariants::Checked;
 pub(crate) use new_drop::{
-    Description, Dollars, DropName, IdempotencyKey, ImageUrl, Label, NewDrop, NewSize, NewSizes, Pairs, PriceCents,
-    SaleTime, SaleWindow,
+    Description, Dollars, DropName, IdempotencyKey, ImageUrl, Label, MAX_SIZES, NewDrop, NewSize, NewSizes, Pairs,
+    PriceCents, SaleTime, SaleWindow,
 };
 pub(crate) use proof::{LoggedTotal, Proof, SizeProof, Step, StepName, prove};
 pub use statements::PREPARED;

@@ -292,7 +292,7 @@ impl TryFrom<Vec<NewSize>> for NewSizes {
 
 /// Of one drop, in pairs.
 pub(super) const MAX_STOCK: i64 = 1_000_000;
-pub(super) const MAX_SIZES: usize = 50;
+pub(crate) const MAX_SIZES: usize = 50;
 const MAX_DESCRIPTION_CHARS: usize = 2_000;
 const MAX_URL_CHARS: usize = 2_048;
 

@@ -48,10 +48,13 @@ fn available_size(drop: &DropState, user_id: i64, size: Option<&str>) -> Result<
     }
     let left = drop.sizes.iter().filter(|locked| locked.size.available_stock > 0);
     let sizes_left = || left.map(|locked| locked.size.label.clone()).collect();
-    let chosen = match (size, &drop.sizes[..]) {
-        (None, [only]) => only,
-        (None, _) => return Err(DropError::SizeRequired { sizes_left: sizes_left() }),
-        (Some(label), sizes) => match sizes.iter().find(|locked| locked.size.label == label) {
+    let mut shown = drop.sizes.iter().filter(|locked| locked.size.total_stock > 0);
+    let chosen = match size {
+        None => match (shown.next(), shown.next()) {
+            (Some(only), None) => only,
+            _ => return Err(DropError::SizeRequired { sizes_left: sizes_left() }),
+        },
+        Some(label) => match shown.find(|locked| locked.size.label == label) {
             Some(chosen) => chosen,
             None => return Err(DropError::UnknownSize { sizes_left: sizes_left() }),
         },

@@ -341,7 +341,7 @@ impl WrittenDrop {
                 drop_id: id,
                 version,
                 held: state.sizes.iter().map(|locked| locked.held).sum(),
-                sizes: state.sizes.into_iter().map(|locked| locked.size).collect(),
+                sizes: Size::shown(state.sizes.into_iter().map(|locked| locked.size).collect()),
                 reason,
                 purchasers: settled.iter().filter_map(purchase_of).map(purchaser).collect(),
                 settled_user_ids: settled.iter().map(|reservation| reservation.user_id).collect(),

@@ -3,13 +3,19 @@
 use super::zone::Zone;
 use crate::{
     domain::Timestamp,
-    server::{http::content::filters::natural, inventory::Change},
+    server::{
+        auth::admin::AdminSession,
+        http::{content::filters::natural, query::query},
+        inventory::{self, Actor, Change, Wanted},
+        state::AppState,
+    },
     text::{self, desk},
 };
-use chrono::DateTime;
+use axum::http::Uri;
+use chrono::{DateTime, TimeDelta};
 use leptos::{either::EitherOf3, prelude::*};
 use serde_json::{Map, Value};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// What a change did. What another version of the server logged, and this one does not know, is said as it is.
 pub(super) fn change_in_words(change: &Change) -> Vec<Line> {
@@ -206,6 +212,54 @@ impl Line {
                     })}
             </li>
         }
+    }
+}
+
+/// How old a change may be that a page says was done.
+const JUST_NOW: TimeDelta = TimeDelta::seconds(30);
+
+/// On the page that follows a press: what the session has just done to the drop. It is read from the log, so no address can make a
+/// page say something else.
+pub(super) async fn done(state: &AppState, session: &AdminSession, drop_id: i64, uri: &Uri) -> Option<String> {
+    query(uri).get(DONE)?;
+    let wanted = Wanted { drop_id: Some(drop_id), ..Wanted::default() };
+    let changes = inventory::changes(&state.pool, wanted).await.ok()?.changes;
+    let actor = Actor::Session(session.id).to_string();
+    let own = changes.into_iter().find(|change| change.actor == actor)?;
+    (state.clock.now() - *own.created_at < JUST_NOW).then(|| what_was_done(&own))
+}
+
+/// In the query of a page's address: it follows a press.
+pub(super) const DONE: &str = "done";
+
+pub(super) fn done_line(done: Option<String>) -> impl IntoView {
+    done.map(|done| view! { <p class="done" role="status">{done}</p> })
+}
+
+/// A change in one line, for whoever made it: `5 pairs added to EU 40`.
+fn what_was_done(change: &Change) -> String {
+    let total = |values: &Value, label: &str| values["sizes"][label].as_i64().unwrap_or(0);
+    match (&*change.action, change.purchase_id) {
+        ("stock", _) => {
+            let sizes = [&change.before, &change.after].map(|values| values["sizes"].as_object());
+            let labels: BTreeSet<_> = sizes.into_iter().flatten().flat_map(Map::keys).collect();
+            let moved = labels.into_iter().map(|label| {
+                let pairs = total(&change.after, label) - total(&change.before, label);
+                desk::pairs_moved(label, pairs as i32)
+            });
+            moved.collect::<Vec<_>>().join(", ")
+        }
+        ("cancelled", Some(id)) => desk::order_cancelled(id),
+        ("reason_removed", Some(id)) => desk::reason_removed(id),
+        ("created", _) if change.after["status"] == "published" => desk::PUBLISHED.into(),
+        ("created" | "edited", _) => desk::SAVED.into(),
+        ("published", _) => desk::PUBLISHED.into(),
+        ("unpublished", _) => desk::UNPUBLISHED.into(),
+        ("paused", _) => desk::SALES_PAUSED.into(),
+        ("resumed", _) => desk::SALES_RESUMED.into(),
+        ("ended", _) => desk::SALE_ENDED.into(),
+        ("archived", _) => desk::ARCHIVED.into(),
+        (unknown, _) => unknown.into(),
     }
 }
 

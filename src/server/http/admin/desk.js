@@ -126,25 +126,55 @@ if (missingPicture) {
   if (failed) missingPicture.hidden = false;
 }
 
+// What was done is said once.
+const { searchParams, pathname, hash } = new URL(location.href);
+if (searchParams.has("done")) {
+  searchParams.delete("done");
+  history.replaceState(null, "", `${pathname}${searchParams.size ? `?${searchParams}` : ""}${hash}`);
+}
+
 // A form with a preview shows what was typed.
 for (const form of document.querySelectorAll("form[data-preview]")) {
-  const preview = async (submitter, parts) => {
-    const fields = new URLSearchParams(new FormData(form, submitter));
+  const preview = async (rows) => {
+    const fields = new URLSearchParams(new FormData(form));
+    if (rows) fields.append("rows", rows);
     const answer = await fetch(form.dataset.preview, { method: "POST", body: fields });
-    if (answer.ok) refresh(await answer.text(), parts);
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer.text();
   };
-  form.addEventListener("input", throttled(400, () => preview()));
-  // Rows come, go and move without a new page.
+  form.addEventListener("input", throttled(400, async () => refresh(await preview())));
+
+  // Rows come, go and move without a new page, one press after the other. What is typed until the answer comes moves along.
+  const move = (rows, what, at) => {
+    if (what === "add") rows.push(undefined);
+    else if (what === "remove") rows.splice(at, 1);
+    else rows.splice(what === "up" ? at - 1 : at, 2, ...(what === "up" ? [rows[at], rows[at - 1]] : [rows[at + 1], rows[at]]));
+  };
+  const changeRows = async ({ id, value }) => {
+    const html = await preview(value);
+    const rows = form.querySelector("[data-rows]");
+    const next = new DOMParser().parseFromString(html, "text/html").getElementById(rows.id);
+    const known = [...rows.querySelectorAll("li")];
+    const [what, at] = value.split(" ");
+    move(known, what, Number(at));
+    let focused;
+    for (const [index, row] of next.querySelectorAll("li").entries()) {
+      const inputs = row.querySelectorAll("input");
+      for (const [place, input] of known[index]?.querySelectorAll("input").entries() ?? []) {
+        inputs[place].value = input.value;
+        if (input === document.activeElement) focused = inputs[place];
+      }
+    }
+    rows.replaceWith(next);
+    refresh(html);
+    (focused ?? document.getElementById(id) ?? next.querySelector("button")).focus();
+  };
+  let changed = Promise.resolve();
   form.addEventListener("click", (event) => {
     const button = event.target.closest("button[name=rows]");
     if (!button) return;
     event.preventDefault();
-    const { id } = button;
-    button.blur();
-    preview(button, "[data-live], [data-rows]").then(() => {
-      const rows = form.querySelector("[data-rows]");
-      (document.getElementById(id) ?? rows.querySelector("button")).focus();
-    });
+    changed = changed.then(() => changeRows(button)).catch(() => {});
   });
 }
 

@@ -1,7 +1,7 @@
 //! `/admin/drops/{id}`: what a drop is, and what can be done with it.
 
 use super::{
-    change::list_of_changes,
+    change::{self, DONE, done_line, list_of_changes},
     document::{Place, document, error_page, moments},
     drop_id::DropId,
     form::{Form, idempotency_key, new_form},
@@ -21,7 +21,6 @@ use crate::{
         http::query::query,
         inventory::{self, Action, Actor, Change, Edit, Label, Move, Pairs, PairsMoved, Seen, Wanted},
         state::AppState,
-        whole_number::NumberOrText,
     },
     text::{self, desk},
 };
@@ -37,9 +36,21 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// `GET /admin/drops/{id}`; its board shows a part of the time with `?period=`.
-pub(super) async fn page(State(state): State<AppState>, zone: Zone, DropId(id): DropId, uri: Uri) -> Response {
+pub(super) async fn page(
+    State(state): State<AppState>,
+    session: AdminSession,
+    zone: Zone,
+    DropId(id): DropId,
+    uri: Uri,
+) -> Response {
     let period = Period::named(query(&uri).get("period").map(String::as_str));
-    show(&state, zone, id, period, None).await
+    let done = change::done(&state, &session, id, &uri).await;
+    show(&state, zone, id, period, done.map(Pressed::Done)).await
+}
+
+/// Where a press leads that was heeded.
+pub(super) fn done_at(drop_id: i64) -> Redirect {
+    Redirect::to(&format!("/admin/drops/{drop_id}?{DONE}"))
 }
 
 /// A button that steers a drop.
@@ -116,14 +127,14 @@ pub(super) async fn move_pairs(
         _ => Move::Add,
     };
     let size = Label::try_from(form.size.clone()).map_err(|expected| DropError::invalid("size", expected));
-    let pairs = Pairs::try_from(NumberOrText::Text(form.pairs.trim().to_owned()));
+    let pairs = Pairs::typed(&form.pairs);
     let pairs = pairs.map_err(|expected| DropError::invalid("pairs", expected));
     let moved = size.and_then(|size| Ok(PairsMoved { size, pairs: pairs?, kind }));
     let action = match moved {
         Ok(moved) => Action::Stock(moved),
         Err(error) => {
             let refused = Refused { error: error.into(), meanwhile: vec![], pairs: Some(form) };
-            return show(&state, zone, id, Period::All, Some(refused)).await;
+            return show(&state, zone, id, Period::All, Some(Pressed::Refused(refused))).await;
         }
     };
     let key = idempotency_key(&form.form, &form);
@@ -134,7 +145,7 @@ pub(super) async fn move_pairs(
 async fn edit(state: &AppState, zone: Zone, id: i64, edit: Edit, pairs: Option<MovePairsForm>) -> Response {
     let seen = edit.seen;
     let error = match inventory::edit(&state.inventory, id, edit).await {
-        Ok(_) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
+        Ok(_) => return done_at(id).into_response(),
         Err(error) => error,
     };
     let meanwhile = match (&error, seen) {
@@ -144,7 +155,13 @@ async fn edit(state: &AppState, zone: Zone, id: i64, edit: Edit, pairs: Option<M
         }
         _ => vec![],
     };
-    show(state, zone, id, Period::All, Some(Refused { error, meanwhile, pairs })).await
+    show(state, zone, id, Period::All, Some(Pressed::Refused(Refused { error, meanwhile, pairs }))).await
+}
+
+/// What became of the press that led to the page.
+enum Pressed {
+    Done(String),
+    Refused(Refused),
 }
 
 /// What was not done.
@@ -156,8 +173,8 @@ struct Refused {
     pairs: Option<MovePairsForm>,
 }
 
-/// The page, with what went wrong and its status.
-async fn show(state: &AppState, zone: Zone, id: i64, period: Period, refused: Option<Refused>) -> Response {
+/// The page, with what was done, or with what went wrong and its status.
+async fn show(state: &AppState, zone: Zone, id: i64, period: Period, pressed: Option<Pressed>) -> Response {
     let managed = match Catalog::managed(&state.pool, id).await {
         Ok(Some(managed)) => managed,
         Ok(None) => return error_page(state, &DropError::NotFound(Missing::Drop)),
@@ -173,8 +190,11 @@ async fn show(state: &AppState, zone: Zone, id: i64, period: Period, refused: Op
     let board = board.ok().and_then(Result::ok);
     let paused_at = paused_at.ok().and_then(Result::ok).flatten();
     let name = managed.drop.name.clone();
-    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.error.clone().into_response().status());
-    let content = content(managed, paused_at, board.as_ref(), period, zone, state.clock.now(), refused);
+    let status = match &pressed {
+        Some(Pressed::Refused(refused)) => refused.error.clone().into_response().status(),
+        _ => StatusCode::OK,
+    };
+    let content = content(managed, paused_at, board.as_ref(), period, zone, state.clock.now(), pressed);
     let mut page = document(state, Place::Other(&name), content);
     *page.status_mut() = status;
     page
@@ -190,13 +210,18 @@ fn content(
     period: Period,
     zone: Zone,
     now: DateTime<Utc>,
-    refused: Option<Refused>,
+    pressed: Option<Pressed>,
 ) -> impl IntoView + use<> {
     let desk_status = DeskStatus::of(managed.status, &managed.drop, now);
     let sentence = desk_status.sentence(&managed.drop, paused_at, zone, now);
     let ManagedDrop { drop, status, edit_version, .. } = managed;
     let id = drop.id;
     let path = format!("/admin/drops/{id}");
+    let (done, refused) = match pressed {
+        Some(Pressed::Done(done)) => (Some(done), None),
+        Some(Pressed::Refused(refused)) => (None, Some(refused)),
+        None => (None, None),
+    };
     let problem = refused.as_ref().map(|refused| {
         let sentence = match &refused.error {
             EditError::Drop(DropError::Invalid { field, expected }) => desk::problem(field, expected),
@@ -234,6 +259,7 @@ fn content(
                     .then(|| view! { <a class="secondary" href=format!("/drops/{id}")>{desk::IN_THE_SHOP}</a> })}
             </nav>
         </div>
+        {done_line(done)}
         {problem}
         <div class="drop-page">
             <div>

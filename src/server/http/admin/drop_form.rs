@@ -3,7 +3,7 @@
 use super::{
     change::list_of_changes,
     document::{Place, document, error_page},
-    drop::publish_label,
+    drop::{done_at, publish_label},
     drop_id::DropId,
     form::{Form, idempotency_key, new_form},
     preview,
@@ -20,18 +20,17 @@ use crate::{
         catalog::{Catalog, DropStatus, ManagedDrop},
         http::query::query,
         inventory::{
-            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, ImageUrl, NewDrop, NewSize,
-            NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Seen, Wanted,
+            self, Action, Actor, Change, Description, Dollars, DropName, Edit, Fields, ImageUrl, MAX_SIZES, NewDrop,
+            NewSize, NewSizes, Pairs, PriceCents, SaleTime, SaleWindow, Seen, Wanted,
         },
         state::AppState,
-        whole_number::NumberOrText,
     },
     text::desk,
 };
 use axum::{
     extract::State,
     http::{StatusCode, Uri},
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use leptos::{either::Either, prelude::*};
@@ -74,7 +73,7 @@ pub(super) async fn create(
         Err(problems) => return refused(page(&state, zone, None, &typed, problems), StatusCode::BAD_REQUEST),
     };
     match inventory::create(&state.inventory, new, Actor::Session(session.id)).await {
-        Ok(created) => Redirect::to(&format!("/admin/drops/{}", created.drop.id)).into_response(),
+        Ok(created) => done_at(created.drop.id).into_response(),
         Err(error) => {
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             refused(page(&state, zone, None, &typed, Problems::of_edit(&EditError::Drop(error))), status)
@@ -127,7 +126,7 @@ pub(super) async fn save(
     let action = Action::Change(Box::new(fields));
     let edit = Edit { actor, seen: Seen::Version(drop.edit_version), key: None, action };
     let error = match inventory::edit(&state.inventory, id, edit).await {
-        Ok(_) => return Redirect::to(&format!("/admin/drops/{id}")).into_response(),
+        Ok(_) => return done_at(id).into_response(),
         Err(error) => error,
     };
     let status = error.clone().into_response().status();
@@ -324,8 +323,7 @@ impl Typed {
         let image_url = Some(self.image_url.trim()).filter(|url| !url.is_empty());
         let image_url = image_url.map(|url| problems.take("imageUrl", ImageUrl::try_from(url.to_owned())));
         let limit = Some(self.limit.trim()).filter(|limit| !limit.is_empty());
-        let limit =
-            limit.map(|limit| problems.take("limitPerUser", Pairs::try_from(NumberOrText::Text(limit.to_owned()))));
+        let limit = limit.map(|limit| problems.take("limitPerUser", Pairs::typed(limit)));
         let is_draft = known.is_none_or(|known| known.status == DropStatus::Draft);
         let sizes = if is_draft { Some(self.read_sizes(&mut problems)) } else { None };
         match (name, description, price) {
@@ -353,10 +351,10 @@ impl Typed {
         let mut sizes = vec![];
         for (index, (label, stock)) in rows {
             let label = problems.take(&format!("sizes[{index}].label"), label.clone().try_into());
-            let stock = NumberOrText::Text(stock.trim().to_owned());
-            let stock = problems.take(&format!("sizes[{index}].stock"), Pairs::try_from(stock));
-            sizes.extend(label.zip(stock).map(|(label, stock)| NewSize { label, stock }));
+            let stock = problems.take(&format!("sizes[{index}].stock"), Pairs::typed(stock));
+            sizes.push(label.zip(stock).map(|(label, stock)| NewSize { label, stock }));
         }
+        let sizes = sizes.into_iter().collect::<Option<Vec<_>>>()?;
         match NewSizes::try_from(sizes) {
             Ok(sizes) => Some(sizes),
             Err(DropError::Invalid { field, expected }) => problems.take(&field, Err(expected)),
@@ -367,7 +365,7 @@ impl Typed {
     /// A drop like it, whatever cannot be read left out.
     fn sample(&self, zone: Zone, now: DateTime<Utc>) -> SneakerDrop {
         let sizes = self.sizes.iter().filter_map(|(label, stock)| {
-            let stock = Pairs::try_from(NumberOrText::Text(stock.trim().to_owned())).ok()?.get() as i32;
+            let stock = Pairs::typed(stock).ok()?.get() as i32;
             let label = String::from(inventory::Label::<20>::try_from(label.clone()).ok()?);
             Some(Size { label, total_stock: stock, available_stock: stock })
         });
@@ -377,14 +375,14 @@ impl Typed {
         }
         let total_stock = sizes.iter().map(|size| i64::from(size.total_stock)).sum::<i64>().min(1_000_000) as i32;
         let time = |typed: &str, offset: &str| zone.read(typed, offset).ok().map(Timestamp::from);
-        let price = Dollars::typed(&self.price).map_or(0, |price| price.0.get() as i32);
+        let price = Dollars::typed(&self.price).map_or(-1, |price| price.0.get() as i32);
         SneakerDrop {
             id: self.drop_id.unwrap_or(1),
             name: DropName::try_from(self.name.clone()).map_or_else(|_| desk::NEW_DROP.into(), String::from),
             description: Description::try_from(self.description.clone()).map(String::from).unwrap_or_default(),
             price_cents: price,
             image_url: ImageUrl::try_from(self.image_url.trim().to_owned()).ok().map(String::from),
-            limit_per_user: self.limit.trim().parse().ok().filter(|limit| *limit > 0),
+            limit_per_user: Pairs::typed(&self.limit).ok().map(|limit| limit.get() as i32),
             version: 1,
             starts_at: time(&self.starts_at, &self.starts_at_offset).unwrap_or(now.into()),
             ends_at: time(&self.ends_at, &self.ends_at_offset),
@@ -777,9 +775,11 @@ fn size_rows(typed: &Typed, problems: &Problems) -> impl IntoView + use<> {
                 value="add"
                 formaction="/admin/drops/preview"
                 formnovalidate=""
+                disabled=count >= MAX_SIZES
             >
                 {desk::ADD_A_SIZE}
             </button>
+            {(count >= MAX_SIZES).then(|| view! { <p class="quiet">{desk::most_sizes(MAX_SIZES)}</p> })}
         </fieldset>
     }
 }

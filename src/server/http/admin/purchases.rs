@@ -1,6 +1,7 @@
 //! `/admin/drops/{id}/purchases`: who bought a drop, newest first, and cancelling a purchase.
 
 use super::{
+    change::{self, DONE, done_line},
     document::{Place, document, error_page},
     drop_id::DropId,
     form::Form,
@@ -47,13 +48,22 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/admin/orders", get(find))
 }
 
-async fn list(State(state): State<AppState>, zone: Zone, DropId(drop_id): DropId, uri: Uri) -> Response {
+async fn list(
+    State(state): State<AppState>,
+    session: AdminSession,
+    zone: Zone,
+    DropId(drop_id): DropId,
+    uri: Uri,
+) -> Response {
     let read = async {
         let Query(wanted) = Query::<Wanted>::try_from_uri(&uri).map_err(|_| DropError::NotFound(Missing::Path))?;
         Ok((Listed::read(&state.pool, drop_id, &wanted).await?, wanted))
     };
     match read.await {
-        Ok((listed, wanted)) => page(&state, zone, listed, &wanted, None),
+        Ok((listed, wanted)) => {
+            let done = change::done(&state, &session, drop_id, &uri).await;
+            page(&state, zone, listed, &wanted, done, None)
+        }
         Err(error) => error_page(&state, &error),
     }
 }
@@ -139,7 +149,7 @@ async fn cancel(
             let refused = Refused { purchase_id, reason, restock, problem: desk::reason_refused(&expected) };
             return match Listed::read(&state.pool, drop_id, &wanted).await {
                 Ok(listed) => {
-                    (StatusCode::BAD_REQUEST, page(&state, zone, listed, &wanted, Some(refused))).into_response()
+                    (StatusCode::BAD_REQUEST, page(&state, zone, listed, &wanted, None, Some(refused))).into_response()
                 }
                 Err(error) => error_page(&state, &error),
             };
@@ -175,7 +185,11 @@ async fn change_purchase(
 ) -> Response {
     let edit = Edit { actor: Actor::Session(session.id), seen: Seen::Any, key: None, action };
     match inventory::edit(&state.inventory, drop_id, edit).await {
-        Ok(_) => Redirect::to(&format!("{}#order-{purchase_id}", wanted.address(drop_id))).into_response(),
+        Ok(_) => {
+            let list = wanted.address(drop_id);
+            let sign = if list.contains('?') { '&' } else { '?' };
+            Redirect::to(&format!("{list}{sign}{DONE}#order-{purchase_id}")).into_response()
+        }
         Err(EditError::Drop(error)) => error_page(state, &error),
         Err(refusal) => {
             let content = view! {
@@ -338,7 +352,14 @@ struct Refused {
     problem: String,
 }
 
-fn page(state: &AppState, zone: Zone, listed: Listed, wanted: &Wanted, refused: Option<Refused>) -> Response {
+fn page(
+    state: &AppState,
+    zone: Zone,
+    listed: Listed,
+    wanted: &Wanted,
+    done: Option<String>,
+    refused: Option<Refused>,
+) -> Response {
     let Listed { drop_id, drop_name, completed, cancelled, purchases, older } = listed;
     let title = desk::page_of_drop(desk::PURCHASES, &drop_name);
     let list = match purchases.is_empty() {
@@ -353,6 +374,7 @@ fn page(state: &AppState, zone: Zone, listed: Listed, wanted: &Wanted, refused: 
     };
     let content = view! {
         {heading_of_drop(drop_id, &drop_name, "purchases", desk::PURCHASES, wanted.address(drop_id))}
+        {done_line(done)}
         <p>{desk::purchases_counted(completed, cancelled)}</p>
         <div class="heading">
             {search(drop_id, wanted)}
