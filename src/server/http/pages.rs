@@ -143,7 +143,7 @@ fn refresh(FirstPaint { address, snapshot, .. }: &FirstPaint, uri: &Uri) -> Opti
     let shown = drops.iter().filter(|drop| page == Page::Dashboard || page == Page::Drop(drop.id));
     let changes = shown.flat_map(|drop| [Some(drop.starts_at), drop.ends_at]).flatten();
     let held = visitor.iter().flat_map(|visitor| &visitor.reservations).map(|held| held.expires_at);
-    let seconds = changes.chain(held).map(|at| (*at - **now).num_seconds()).filter(|seconds| *seconds >= 0).min()?;
+    let seconds = changes.chain(held).filter(|at| at > now).map(|at| (*at - **now).num_seconds()).min()?;
     // An address that no page has may be one of another site, such as `//evil.test`.
     (page != Page::NotFound).then(|| format!("{};url={}", seconds + 1, with_outcome(uri, None)))
 }
@@ -205,7 +205,7 @@ fn content_security_policy(nonce: &str) -> HeaderValue {
 mod tests {
     use super::*;
     use crate::domain::{ONE_SIZE, Reservation, ReservationStatus, SneakerDrop, Timestamp, User, Visitor};
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
 
     #[test]
     fn the_outcome_of_a_form_replaces_those_before_it() {
@@ -244,7 +244,9 @@ mod tests {
             sizes: vec![],
             latest_purchasers: vec![],
         };
-        let drops = [drop(1, -10, None), drop(2, -10, Some(90)), drop(3, 60, Some(900)), drop(4, -90, Some(-10))];
+        let just_now = Timestamp::from(*at(0) - TimeDelta::milliseconds(1));
+        let just_opened = SneakerDrop { starts_at: just_now, ..drop(1, -10, None) };
+        let drops = [just_opened, drop(2, -10, Some(90)), drop(3, 60, Some(900)), drop(4, -90, Some(-10))];
         let held = Reservation {
             id: 1,
             drop_id: 1,
