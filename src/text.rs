@@ -35,6 +35,8 @@ pub const NOT_LIVE: &str =
     "Part of this page did not load. The buttons work, but stock and time stand still. Reload to try again.";
 
 pub const CONNECTED: &str = "Connected";
+/// Changes come every few seconds.
+pub const CONNECTED_SLOWER: &str = "Connected, slower";
 /// The connection to the server is lost.
 pub const RECONNECTING: &str = "Reconnecting…";
 /// The device has no network.

@@ -101,11 +101,13 @@ test("a page that woke up without a network says so within two seconds, and catc
   await expect(card(page, "Volt Runner").getByText("9 of 10 left")).toBeVisible({ timeout: 2_000 });
 });
 
-test("a page that gets no connection says so", async ({ page, shop }) => {
+test("a page that gets no connection says so", async ({ page, shop, consoleErrors }) => {
   await shop.createDrop({ name: "Volt Runner" });
   await page.routeWebSocket("/ws", () => {});
+  await page.route("/snapshot", (route) => route.abort());
   await page.goto("/");
   await expect(connection(page)).toHaveText("Reconnecting…", { timeout: 5_000 });
+  consoleErrors.length = 0; // the browser reports each answer that did not come
 });
 
 test.describe("with a reservation time of nine seconds", () => {

@@ -8,12 +8,13 @@ use crate::{
     client::schedule::after,
     domain::error::DropError,
 };
+use js_sys::Array;
 use leptos::{logging::warn, prelude::*, server_fn::ServerFn, task::spawn_local};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, FormData, HtmlFormElement, RequestInit, UrlSearchParams};
+use web_sys::{AbortController, FormData, Headers, HtmlFormElement, RequestInit, Response, UrlSearchParams};
 
 /// Calls of the server function `F`, one at a time.
 pub struct FormPost<F> {
@@ -138,12 +139,25 @@ type Answer = Result<(u16, String), DropError>;
 
 /// Posts the body, if there is one.
 async fn fetch(path: &str, body: Option<&UrlSearchParams>) -> Answer {
-    let unreachable = |_: JsValue| DropError::Unreachable;
     let request = RequestInit::new();
     if let Some(body) = body {
         request.set_method("POST");
         request.set_body(body);
     }
+    let (response, text) = send_request(path, request).await?;
+    Ok((response.status(), text))
+}
+
+/// Asks for what is at a path. Returns the headers, and the text if `etag` does not stand for it.
+pub(crate) async fn get_changed(path: &str, etag: &str) -> Result<(Headers, String), DropError> {
+    let request = RequestInit::new();
+    request.set_headers(&Array::of1(&Array::of2(&"if-none-match".into(), &etag.into())));
+    let (response, text) = send_request(path, request).await?;
+    Ok((response.headers(), text))
+}
+
+async fn send_request(path: &str, request: RequestInit) -> Result<(Response, String), DropError> {
+    let unreachable = |_: JsValue| DropError::Unreachable;
     let abort = AbortController::new().map_err(unreachable)?;
     let signal = abort.signal();
     request.set_signal(Some(&signal));
@@ -151,9 +165,9 @@ async fn fetch(path: &str, body: Option<&UrlSearchParams>) -> Answer {
     let _timeout = after(ANSWER_TIMEOUT_MS, move || abort.abort());
     let answer = async {
         let response = JsFuture::from(window().fetch_with_str_and_init(path, &request)).await?;
-        let response: web_sys::Response = response.unchecked_into();
+        let response: Response = response.unchecked_into();
         let text = JsFuture::from(response.text()?).await?;
-        Ok((response.status(), text.as_string().unwrap_or_default()))
+        Ok((response, text.as_string().unwrap_or_default()))
     };
     answer.await.map_err(|error| if signal.aborted() { DropError::Unknown } else { unreachable(error) })
 }

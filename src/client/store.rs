@@ -32,7 +32,7 @@ pub struct Store {
     /// The size that the visitor reserved or looked for last.
     pub size: RwSignal<Option<String>>,
     pub connection: RwSignal<ConnectionStatus>,
-    /// The number of snapshots received over the socket. After each, data that is not part of one is fetched again.
+    /// The number of snapshots received. After each, data that is not part of one is fetched again.
     pub resyncs: RwSignal<u32>,
     /// Drops with their ids, ordered by start.
     drops: RwSignal<Vec<(i64, ArcRwSignal<SneakerDrop>)>>,
@@ -49,12 +49,14 @@ pub struct Store {
     ended_reservations: StoredValue<Vec<i64>>,
 }
 
-/// Whether the page receives events.
+/// How the page hears of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionStatus {
-    /// As rendered by the server: no snapshot has been received over the socket yet.
+    /// As rendered by the server: no snapshot has been received yet.
     Initial,
     Live,
+    /// No connection can be opened; the page asks every few seconds.
+    Slower,
     /// The connection was lost; another attempt follows.
     Reconnecting,
     /// The device has no network.
@@ -233,7 +235,7 @@ impl Store {
         }
     }
 
-    /// Applies an event from the socket.
+    /// Applies an event.
     pub(crate) fn receive(self, event: ServerEvent) {
         match event {
             ServerEvent::Snapshot(DropsSnapshot { now, epoch, drops, .. }) => {
@@ -241,7 +243,6 @@ impl Store {
                 self.set_snapshot(epoch, &drops);
                 // Notifies only on a change: every part that waits for the snapshot would render again.
                 self.failure.maybe_update(|failure| failure.take().is_some());
-                self.set_connection(ConnectionStatus::Live);
                 self.resyncs.update(|resyncs| *resyncs += 1);
             }
             ServerEvent::Heartbeat(Heartbeat { now }) => self.clock.read(*now),

@@ -3,6 +3,12 @@
 use super::{Purchase, Reservation, SneakerDrop, Timestamp, User, Visitor, readable_elements::readable_elements};
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// Where a page to which no socket can be opened asks for the two events that one begins with, a line each.
+pub const SNAPSHOT_PATH: &str = "/snapshot";
+
+/// The time of its answer by the database's clock, as JSON. Also of an answer that only says that nothing has changed.
+pub const NOW_HEADER: &str = "sneakdrop-now";
+
 /// What the server sends over `/ws`: an object whose `type` names the event. Counts are absolute and carry a version, so
 /// that a later event makes up for a lost one.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,11 +1,11 @@
 //! Every route and every layer.
 
 use super::{
-    http::{address, admin, api, assets, calendar, health, pages, security, server_functions},
+    http::{address, admin, api, assets, calendar, health, pages, security, server_functions, snapshot},
     realtime::{socket, socket_io},
     state::AppState,
 };
-use crate::domain::error::DropError;
+use crate::domain::{error::DropError, event::SNAPSHOT_PATH};
 use any_spawner::Executor;
 use axum::{
     Router,
@@ -28,6 +28,7 @@ pub(super) fn router(state: AppState) -> Router {
     Router::new()
         .merge(api::routes())
         .route("/ws", get(socket::upgrade))
+        .route(SNAPSHOT_PATH, get(snapshot::snapshot))
         .route("/healthz", get(health::liveness))
         .route("/health", get(health::liveness_now))
         .route("/readyz", get(health::readiness))

@@ -120,7 +120,7 @@ impl App {
                 _ => false,
             });
             actions.start();
-            store.clock.start(socket::probe);
+            store.clock.start(move || socket::probe(store));
             socket::start(store);
             if let Some(html) = document().document_element() {
                 // From here on a form is posted without leaving the page; before, the browser submits it.

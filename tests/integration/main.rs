@@ -38,6 +38,7 @@ mod restores;
 mod sale_window;
 mod server_functions;
 mod sessions;
+mod snapshot;
 mod socket_io;
 mod sold_out;
 mod steering;

@@ -64,13 +64,14 @@ fn VisitorBadge() -> impl IntoView {
     }
 }
 
-/// Shows in text and shape, not only in colour, whether the page receives events.
+/// Shows in text and shape, not only in colour, how the page hears of changes.
 #[component]
 fn ConnectionIndicator() -> impl IntoView {
     let store = expect_context::<Store>();
     let state = move || match store.connection.get() {
         ConnectionStatus::Initial => ("still", ""),
         ConnectionStatus::Live => ("live", text::CONNECTED),
+        ConnectionStatus::Slower => ("live", text::CONNECTED_SLOWER),
         ConnectionStatus::Reconnecting => ("reconnecting", text::RECONNECTING),
         ConnectionStatus::Offline => ("offline", text::OFFLINE),
         ConnectionStatus::Outdated => ("offline", text::OUT_OF_DATE),

@@ -13,6 +13,7 @@ use crate::{
     server::{
         catalog::{Catalog, ManagedDrop},
         config::Dialect,
+        http::etag::unless_known,
         inventory::{
             self, Action, Actor, Change, Changes, Created, Description, Dollars, DropName, Edit, Fields,
             IdempotencyKey, ImageUrl, Label, Move, NewDrop, NewSize, NewSizes, Pairs, PairsMoved, PriceCents, SaleTime,
@@ -30,7 +31,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::{DateTime, Utc};
-use headers::{CacheControl, HeaderMapExt, IfNoneMatch};
+use headers::{CacheControl, HeaderMapExt};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(super) fn routes() -> Router<AppState> {
@@ -60,13 +61,8 @@ async fn list_drops(State(state): State<AppState>, headers: HeaderMap) -> Respon
 /// The list in the shape of one of the two systems.
 pub(super) fn list(state: &AppState, headers: &HeaderMap, dialect: Dialect) -> Response {
     let (body, etag) = state.listing.get(dialect, &state.catalog, state.clock.now());
-    let is_known = headers.typed_get::<IfNoneMatch>().is_some_and(|known| !known.precondition_passes(&etag));
-    let mut response = if is_known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-    };
-    response.headers_mut().typed_insert(etag);
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = unless_known(headers, etag, || (content_type, body).into_response());
     response.headers_mut().typed_insert(CacheControl::new().with_no_cache());
     response
 }

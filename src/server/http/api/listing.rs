@@ -3,14 +3,12 @@
 use super::dialect2;
 use crate::{
     domain::SneakerDrop,
-    server::{catalog::Catalog, config::Dialect},
+    server::{catalog::Catalog, config::Dialect, http::etag::etag},
 };
 use axum::body::Bytes;
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
 use headers::ETag;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
 
 /// The response in either shape, valid until the catalog changes or a drop starts or ends.
@@ -29,7 +27,6 @@ struct Listing {
     revision: u64,
     valid_until: Option<DateTime<Utc>>,
     body: Bytes,
-    /// A hash of the contents, so that nodes agree; weak, as the response may be compressed.
     etag: ETag,
 }
 
@@ -64,9 +61,7 @@ impl Listing {
             Dialect::Two => serde_json::to_vec(&drops.into_iter().map(dialect2::Drop::from).collect::<Vec<_>>()),
         };
         let body = body.expect("a drop is JSON");
-        let body = Bytes::from(body);
-        let etag = format!("W/\"{}\"", BASE64.encode(Sha256::digest(&body)));
-        let etag = etag.parse().expect("base64 in quotes is a tag");
-        Self { revision, valid_until, body, etag }
+        let etag = etag(&body);
+        Self { revision, valid_until, body: body.into(), etag }
     }
 }
