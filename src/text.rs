@@ -375,9 +375,14 @@ pub fn size_gone(label: &str) -> String {
     format!("{label} just went. Choose another.")
 }
 
+/// What is announced of a drop.
+pub const OPEN: &str = "open";
+pub const FULLY_RESERVED: &str = "fully reserved";
+pub const IS_SOLD_OUT: &str = "sold out";
+
 /// For screen readers: `Volt Runner is open.`
-pub fn opened(name: &str) -> String {
-    format!("{} is open.", isolated(name))
+pub fn announced(name: &str, state: &str) -> String {
+    format!("{} is {state}.", isolated(name))
 }
 
 /// A name within a sentence, whichever way it is written.

@@ -70,6 +70,8 @@ test("the card of a held pair comes first, and the bar hides nothing on a phone"
   await open(page);
   await signIn(page, "alice");
   await card(page, "Court 4").getByRole("button", { name: "Reserve" }).tap();
+  await expect(bar(page)).toBeVisible();
+  await open(page);
   await expect(page.getByRole("article").first()).toContainText("Court 4");
   const { y, height } = (await bar(page).boundingBox())!;
   expect(Math.round(y + height)).toBe(844);

@@ -11,10 +11,9 @@ use crate::{
     text,
     ui::actions::Actions,
     ui::components::{
+        announcements::Announcements,
         header::{Footer, Header},
-        held::HeldBar,
         new_version::NewVersion,
-        openings::Openings,
         toasts::ToastRegion,
         url_notice::UrlNotice,
     },
@@ -98,7 +97,6 @@ impl App {
                 {text::SKIP}
             </a>
             <Header />
-            <HeldBar />
         }
     }
 
@@ -149,7 +147,7 @@ impl App {
                 }}
             </main>
             <Footer />
-            <Openings />
+            <Announcements />
             <ToastRegion />
         }
     }

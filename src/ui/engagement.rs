@@ -127,6 +127,15 @@ pub fn card_of(drop_id: i64) -> Option<Element> {
     document().query_selector(&format!("article[data-drop='{drop_id}']")).ok().flatten()
 }
 
+/// Whether this drop's card can be seen on a device without a pointer that hovers.
+pub fn is_touched_in_sight(drop_id: i64) -> bool {
+    let is_touched = || window().match_media("(hover: none)").ok().flatten().is_some_and(|touch| touch.matches());
+    let height = || document().document_element().map_or(0, |page| page.client_height());
+    card_of(drop_id)
+        .map(|card| card.get_bounding_client_rect())
+        .is_some_and(|card| is_touched() && card.bottom() > 0.0 && card.top() < f64::from(height()))
+}
+
 /// The drop of the card, or of the part of the bar, that contains an element.
 pub fn drop_at(target: Option<EventTarget>) -> Option<i64> {
     closest(target, "[data-drop]")?.get_attribute("data-drop")?.parse().ok()

@@ -9,11 +9,11 @@ use super::{
     sign_in::SignInButton,
     size_choice::SizeChoice,
     stock_meter::StockMeter,
-    when::{Moment, When},
+    when::When,
 };
 use crate::{
     client::clock::milliseconds_until,
-    client::schedule::{effect, next_frame},
+    client::schedule::{after, effect, next_frame},
     client::store::Store,
     domain::{Purchase, SneakerDrop},
     text,
@@ -26,6 +26,7 @@ use leptos::{
     either::{Either, EitherOf4},
     prelude::*,
 };
+use std::cell::Cell;
 
 /// A card on the dashboard or, with `is_page`, on the drop's own page.
 #[component]
@@ -61,7 +62,6 @@ pub fn DropCard(
     });
     let card = Card { id, drop, state, actions };
     card.keep_focus();
-    let when = Memo::new(move |_| state.with(|state| drop.with(|drop| Moment::of(drop, state, store.clock.now()))));
 
     let name_id = format!("drop-{id}");
     let heading = if is_page {
@@ -114,12 +114,20 @@ pub fn DropCard(
             </div>
             <div class="facts">
                 <StockMeter drop state />
-                {move || when.get().map(|when| view! { <When id name=name.get() when /> })}
+                <When id name drop state />
             </div>
             <div class="action">{card.action(name)}</div>
             <Purchasers drop />
         </article>
     }
+}
+
+/// More than three flashes a second are a danger to some people (WCAG 2.3.1).
+const PULSE_MS: u32 = 1_000;
+
+thread_local! {
+    /// Whether any card pulses.
+    static IS_PULSING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether a name's longest word needs smaller letters, and how much: words break only when that does not help.
@@ -182,25 +190,27 @@ impl Card {
         });
     }
 
-    /// Counts the changes of stock that this visitor did not cause: `None`, then `odd` and `even` in turn, because only
-    /// a changed attribute restarts the style sheet's animation.
+    /// Set for a moment when the stock changes and this visitor did not cause it. One card at a time: in a rush the page as a
+    /// whole does not flash more often than [`PULSE_MS`].
     fn pulse(self) -> impl Fn() -> Option<&'static str> + Clone {
         let drop = self.drop;
         let version = Memo::new(move |_| drop.with(|drop| drop.version));
-        let pulses = RwSignal::new(0_u32);
+        let is_pulsing = RwSignal::new(false);
         let is_own_change = move || untrack(|| self.actions.is_busy());
         let mut known = version.get_untracked();
         effect(move || {
             let version = version.get();
-            if std::mem::replace(&mut known, version) != version && !is_own_change() {
-                pulses.update(|pulses| *pulses += 1);
+            if std::mem::replace(&mut known, version) != version && !is_own_change() && !IS_PULSING.replace(true) {
+                is_pulsing.set(true);
+                let end = move || {
+                    IS_PULSING.set(false);
+                    // The card may be gone by then.
+                    let _ = is_pulsing.try_set(false);
+                };
+                after(PULSE_MS, end).forget();
             }
         });
-        move || match pulses.get() {
-            0 => None,
-            odd if odd % 2 == 1 => Some("odd"),
-            _ => Some("even"),
-        }
+        move || is_pulsing.get().then_some("")
     }
 
     /// The offer, which keeps its room while what the visitor has of the drop stands in its place: nothing moves, and choice and

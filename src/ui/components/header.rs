@@ -2,6 +2,7 @@
 
 use super::{
     buttons::{acting_as, submit_button},
+    held::HeldBar,
     live::live,
     loaded::Loaded,
     sign_in::{SignInButton, SignInDialog},
@@ -31,6 +32,7 @@ pub fn Header() -> impl IntoView {
                     {text::MY_PURCHASES}
                 </a>
             </nav>
+            <HeldBar />
             <ConnectionIndicator />
             <div class="visitor">
                 <Loaded is_aside=true>

@@ -40,7 +40,7 @@ pub fn held(reservation: Reservation, name: Memo<String>) -> impl IntoView {
     }
 }
 
-/// Above or below every page: the visitor's held pairs.
+/// In the header of every page, or below it: the visitor's held pairs.
 #[component]
 pub fn HeldBar() -> impl IntoView {
     let store = expect_context::<Store>();

@@ -1,5 +1,6 @@
 //! The parts of pages.
 
+pub mod announcements;
 pub mod buttons;
 pub mod countdown;
 pub mod drop_card;
@@ -9,7 +10,6 @@ pub mod icons;
 pub mod live;
 pub mod loaded;
 pub mod new_version;
-pub mod openings;
 pub mod purchasers;
 pub mod sign_in;
 pub mod size_choice;

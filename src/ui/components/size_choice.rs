@@ -27,18 +27,23 @@ pub fn SizeChoice(
     let labels =
         Memo::new(move |_| drop.with(|drop| drop.sizes.iter().map(|size| size.label.clone()).collect::<Vec<_>>()));
     let limit = Memo::new(move |_| drop.with(|drop| drop.limit_per_user));
-    let heading = move || {
-        let size = || match &labels.get()[..] {
-            [only] => only.clone(),
-            _ => text::SIZE.into(),
-        };
-        let gone = || actions.gone.get().map_or_else(size, |label| text::size_gone(&label));
-        all_reserved.get().unwrap_or_else(gone)
+    // Announced, as it concerns the visitor.
+    let gone = Memo::new(move |_| match all_reserved.with(Option::is_some) {
+        true => None,
+        false => actions.gone.get().map(|label| text::size_gone(&label)),
+    });
+    let heading = move || match &labels.get()[..] {
+        _ if gone.with(Option::is_some) => String::new(),
+        [only] => all_reserved.get().unwrap_or_else(|| only.clone()),
+        _ => all_reserved.get().unwrap_or_else(|| text::SIZE.into()),
     };
     view! {
         <fieldset class="sizes">
-            <legend data-gone=move || actions.gone.with(Option::is_some).then_some("") aria-live="polite">
-                {live(Box::new(heading))}
+            <legend data-gone=move || actions.gone.with(Option::is_some).then_some("")>
+                <span>
+                    <span aria-live="polite">{live(Box::new(move || gone.get().unwrap_or_default()))}</span>
+                    {live(Box::new(heading))}
+                </span>
                 <span class="limit">{live(Box::new(move || limit.get().map(text::limit).unwrap_or_default()))}</span>
             </legend>
             {move || {

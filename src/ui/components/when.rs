@@ -11,9 +11,9 @@ use crate::{
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use leptos::prelude::*;
 
-/// The next change of a drop, or its last.
+/// A change of a drop, ahead or past.
 #[derive(Clone, Copy, PartialEq)]
-pub struct Moment {
+struct Moment {
     what: &'static str,
     at: Timestamp,
     /// Of now.
@@ -23,40 +23,55 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// `None` if there is nothing to say: the drop is live and has no end, or is sold out.
-    pub fn of(drop: &SneakerDrop, state: &CardState, now: DateTime<Utc>) -> Option<Self> {
-        let (what, at) = match (state, drop.ends_at) {
-            (CardState::Upcoming, _) => (text::OPENS, drop.starts_at),
-            (CardState::SoldOut, _) => return None,
-            (_, Some(ends_at)) if drop.has_ended(now) => (text::ENDED_AT, ends_at),
-            (_, ends_at) => (text::ENDS, ends_at?),
-        };
+    fn new(what: &'static str, at: Timestamp, now: DateTime<Utc>) -> Self {
         let is_last_day = what == text::ENDS && *at - now < TimeDelta::days(1);
-        Some(Self { what, at, year: now.year(), is_last_day })
+        Self { what, at, year: now.year(), is_last_day }
     }
 }
 
-/// `Opens Thu 26 Nov, 18:00` with a calendar file, or `Ends Thu 26 Nov, 18:00` with a countdown on the last day.
+/// `Opens Thu 26 Nov, 18:00` with a calendar file until it opens, and then `Ends Thu 26 Nov, 18:00` with a countdown on the last
+/// day, if it has an end. The style sheet shows one of them, in the room of the larger: what stands below stays where it is when
+/// the drop opens or sells out.
 #[component]
-pub fn When(id: i64, name: String, when: Moment) -> impl IntoView {
+pub fn When(id: i64, name: Memo<String>, drop: RwSignal<SneakerDrop>, state: Memo<CardState>) -> impl IntoView {
     let store = expect_context::<Store>();
-    let Moment { what, at, year, is_last_day } = when;
-    let remind = (what == text::OPENS).then(|| {
+    let start =
+        Memo::new(move |before: Option<&Option<Moment>>| match state.with(|state| *state == CardState::Upcoming) {
+            true => Some(Moment::new(text::OPENS, drop.with(|drop| drop.starts_at), store.clock.now())),
+            false => before.copied().flatten(),
+        });
+    let end = Memo::new(move |before: Option<&Option<Moment>>| {
+        if state.with(|state| *state == CardState::SoldOut) {
+            return before.copied().flatten();
+        }
+        let now = store.clock.now();
+        drop.with(|drop| {
+            let what = if drop.has_ended(now) { text::ENDED_AT } else { text::ENDS };
+            drop.ends_at.map(|ends_at| Moment::new(what, ends_at, now))
+        })
+    });
+    let remind = move || {
         view! {
-            <a href=format!("/drops/{id}.ics") download aria-label=format!("{}, {name}", text::REMIND_ME)>
+            <a href=format!("/drops/{id}.ics") download aria-label=format!("{}, {}", text::REMIND_ME, name.get())>
                 {text::REMIND_ME}
             </a>
         }
-    });
-    let left = move || text::ends_in(milliseconds_until(*at, store.clock.now()));
+    };
+    let left = move |at: Timestamp| {
+        let left = move || text::ends_in(milliseconds_until(*at, store.clock.now()));
+        view! { <span>{live(Box::new(left))}</span> }
+    };
     view! {
-        <p class="when">
-            <span>
-                {what} " "
-                <time datetime=at.to_string()>{text::date(at, at.year() != year)}</time>
-            </span>
-            {remind}
-            {is_last_day.then(|| view! { <span>{live(Box::new(left))}</span> })}
-        </p>
+        {move || start.get().map(|start| view! { <p class="when start">{said(start)} {remind()}</p> })}
+        {move || end.get().map(|end| view! { <p class="when end">{said(end)} {end.is_last_day.then(|| left(end.at))}</p> })}
+    }
+}
+
+fn said(Moment { what, at, year, .. }: Moment) -> impl IntoView {
+    view! {
+        <span>
+            {what} " "
+            <time datetime=at.to_string()>{text::date(at, at.year() != year)}</time>
+        </span>
     }
 }

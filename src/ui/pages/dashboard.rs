@@ -8,12 +8,14 @@ use crate::{
     ui::actions::Actions,
     ui::card_state::Section,
     ui::components::{drop_card::DropCard, loaded::Loaded},
+    ui::engagement::is_touched_in_sight,
     ui::filter::Filter,
     ui::router::Page,
 };
 use leptos::prelude::*;
 
-/// A drop moves between sections as time passes and its stock changes, but not while a card is under a pointer or the focus.
+/// A drop moves between sections as time passes and its stock changes, but not while a card is under a pointer or the
+/// focus, nor where it may be under a thumb.
 #[component]
 pub fn Dashboard(
     filter: Filter,
@@ -63,7 +65,7 @@ fn DropSections(filter: Filter) -> impl IntoView {
         if !engagement.is_engaged.get() {
             let current = current();
             shown.maybe_update(|shown| {
-                *shown != current && {
+                *shown != current && !is_under_thumb(shown, &current) && {
                     *shown = current;
                     true
                 }
@@ -85,6 +87,17 @@ fn DropSections(filter: Filter) -> impl IntoView {
         <DropSection shown title=text::UPCOMING section=Section::Upcoming />
         <DropSection shown title=text::OVER section=Section::Over />
     }
+}
+
+/// Whether any of what moves to another place is under the thumb of somebody who waits: where no pointer says which card that is,
+/// it may be any that is in sight.
+fn is_under_thumb(before: &Layout, after: &Layout) -> bool {
+    let kept = |of: &Layout, in_both: &Layout| {
+        let is_kept = |(id, _): &&(i64, Section)| in_both.iter().any(|(known, _)| known == id);
+        of.iter().filter(is_kept).copied().collect::<Vec<_>>()
+    };
+    let (before, after) = (kept(before, after), kept(after, before));
+    before.iter().zip(&after).any(|(before, after)| before != after && is_touched_in_sight(before.0))
 }
 
 #[component]
