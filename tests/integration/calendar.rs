@@ -2,7 +2,7 @@
 
 use crate::support::{ADMIN_TOKEN, Node, id_of, new_drop, send};
 use reqwest::{Method, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// The lines of a drop's calendar, each with its name.
@@ -79,6 +79,48 @@ async fn drop_that_was_called_off_is_cancelled_and_one_that_never_was_shown_is_u
     act(&node, hidden, "archive").await;
     for unknown in [draft, hidden, 99, 0] {
         node.get(&format!("/drops/{unknown}.ics")).await.expect_status(404);
+    }
+    node.stop_and_assert_invariants().await;
+}
+
+#[sqlx::test]
+async fn what_is_edited_while_a_drop_is_hidden_is_in_no_calendar(db: PgPool) {
+    let node = Node::start(&db).await;
+    let edit = async |drop_id: i64, edit: Value| {
+        let drop = node.request(Method::GET, &format!("/api/drops/{drop_id}")).bearer_auth(ADMIN_TOKEN);
+        let mut edit = edit;
+        edit["editVersion"] = send(drop).await.expect_status(200).json["drop"]["editVersion"].clone();
+        let request = node.request(Method::PATCH, &format!("/api/drops/{drop_id}")).bearer_auth(ADMIN_TOKEN);
+        send(request.json(&edit)).await.expect_status(200);
+    };
+    let shown = async |drop_id: i64| {
+        let calendar = calendar(&node, drop_id, "shop.test").await;
+        ["STATUS", "SUMMARY", "DTSTART", "DESCRIPTION"].map(|name| value(&calendar, name))
+    };
+    for (edits_before, deletes) in [(0, false), (1, false), (2, false), (0, true), (2, true)] {
+        let upcoming = json!({ "name": "First", "priceCents": 100, "startsAt": "2100-01-01T18:00:00Z" });
+        let drop_id = id_of(&node.create_drop(new_drop(&upcoming)).await);
+        for number in 0..edits_before {
+            edit(drop_id, json!({ "name": format!("Shown {number}"), "startsAt": "2100-02-02T18:00:00Z" })).await;
+        }
+        let [_, name, starts_at, description] = shown(drop_id).await;
+        let called_off = ["CANCELLED".to_owned(), name, starts_at, description];
+        act(&node, drop_id, "unpublish").await;
+        assert_eq!(shown(drop_id).await, called_off);
+        for secret in ["Secret", "More secret"] {
+            edit(drop_id, json!({ "name": secret, "priceCents": 1, "startsAt": "2100-03-03T18:00:00Z" })).await;
+            assert_eq!(shown(drop_id).await, called_off, "after {edits_before} edits");
+        }
+        if deletes {
+            sqlx::query("delete from drops where id = $1").bind(drop_id).execute(&db).await.expect("nobody has a pair");
+            assert_eq!(shown(drop_id).await, called_off, "after {edits_before} edits");
+            continue;
+        }
+        act(&node, drop_id, "publish").await;
+        assert_eq!(shown(drop_id).await[..2], ["CONFIRMED", "More secret"]);
+        edit(drop_id, json!({ "name": "Shown again" })).await;
+        act(&node, drop_id, "unpublish").await;
+        assert_eq!(shown(drop_id).await[..2], ["CANCELLED", "Shown again"]);
     }
     node.stop_and_assert_invariants().await;
 }

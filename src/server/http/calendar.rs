@@ -46,8 +46,7 @@ pub(crate) async fn drop_or_calendar(State(state): State<AppState>, request: Req
 struct Opening {
     drop_id: i64,
     name: String,
-    /// `None` of a drop that was deleted.
-    price_cents: Option<i32>,
+    price_cents: i32,
     starts_at: DateTime<Utc>,
     /// Rises with every change of what is here.
     edit_version: i64,
@@ -58,24 +57,34 @@ struct Opening {
 }
 
 impl Opening {
-    /// `None` of a drop that never was shown. What is known of one that was deleted is in the log.
+    /// As it is, or as it was when it was shown last; `None` of a drop that never was. What is known of one that was deleted is in
+    /// the log.
     async fn read(pool: &Pool, drop_id: i64) -> Result<Option<Self>, DropError> {
         let opening = sqlx::query_as!(
             Self,
-            r#"select $1::bigint as "drop_id!", coalesce(d.name, l.name) as "name!", d.price_cents as "price_cents?",
-                      coalesce(d.starts_at, l.starts_at::timestamptz) as "starts_at!",
+            r#"select $1::bigint as "drop_id!", known ->> 'name' as "name!", (known ->> 'price_cents')::integer as "price_cents!",
+                      (known ->> 'starts_at')::timestamptz as "starts_at!",
                       coalesce(d.edit_version, l.edit_version + 1) as "edit_version!",
                       d.status is distinct from 'published' as "is_called_off!", s.calendar_id
                from shop s left join drops d on d.id = $1
                cross join (
-                   select (array_agg(after ->> 'name' order by id desc) filter (where after ? 'name'))[1] as name,
-                          (array_agg(after ->> 'starts_at' order by id desc) filter (where after ? 'starts_at'))[1]
-                              as starts_at,
-                          max(edit_version) as edit_version,
-                          bool_or('published' in (before ->> 'status', after ->> 'status')) as was_published
+                   select max(edit_version) as edit_version,
+                          max(id) filter (where after ->> 'status' = 'published') as shown_by,
+                          max(id) filter (where before ->> 'status' = 'published') as hidden_by
                    from drop_changes where drop_id = $1
                ) l
-               where d.status = 'published' or l.was_published and coalesce(d.starts_at::text, l.starts_at) is not null"#,
+               cross join lateral (
+                   select coalesce(to_jsonb(d), (
+                       select jsonb_object_agg(field, value order by id) from drop_changes, jsonb_each(after) f (field, value)
+                       where drop_id = $1
+                   )) || coalesce((
+                       -- Without what was changed since it was hidden.
+                       select jsonb_object_agg(field, value order by id desc) from drop_changes, jsonb_each(before) f (field, value)
+                       where drop_id = $1 and id > l.hidden_by and l.hidden_by > coalesce(l.shown_by, 0)
+                   ), '{}') as known
+               ) k
+               where d.status = 'published'
+                   or coalesce(l.shown_by, l.hidden_by) is not null and known ?& '{name,price_cents,starts_at}'"#,
             drop_id
         );
         let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
@@ -90,10 +99,7 @@ impl Opening {
         let page = format!("{origin}{}", Page::Drop(self.drop_id));
         let name = escaped(&self.name);
         let begins_at = self.starts_at.min(last_second() - LENGTH);
-        let description = match self.price_cents {
-            Some(cents) => format!("{}. {page}", text::price(cents)),
-            None => page.clone(),
-        };
+        let description = format!("{}. {page}", text::price(self.price_cents));
         let status = if self.is_called_off { "CANCELLED" } else { "CONFIRMED" };
         let head = [
             "BEGIN:VCALENDAR".to_owned(),
@@ -186,7 +192,7 @@ mod tests {
         Opening {
             drop_id: 7,
             name: "Night; Market, \"Low\"".into(),
-            price_cents: Some(19_900),
+            price_cents: 19_900,
             starts_at: starts_at.parse().expect("a time"),
             edit_version: 3,
             is_called_off: false,
@@ -218,8 +224,7 @@ mod tests {
     #[test]
     fn a_drop_is_the_same_entry_under_every_host_also_when_it_was_called_off() {
         let on = opening("2026-11-26T18:00:00Z");
-        let off =
-            Opening { is_called_off: true, edit_version: 4, price_cents: None, ..opening("2026-11-26T18:00:00Z") };
+        let off = Opening { is_called_off: true, edit_version: 4, ..opening("2026-11-26T18:00:00Z") };
         let [here, there] = ["https://shop.test", "http://127.0.0.1:3000"].map(|at| on.calendar(at, on.starts_at));
         let off = off.calendar("https://shop.test", on.starts_at);
         assert_eq!(lines(&here, "UID"), lines(&there, "UID"));
