@@ -7,7 +7,7 @@ use crate::{
     },
     server::{
         database::{
-            Pool,
+            Pool, Purpose,
             error::{fault, with_timeout},
             guard::PoolGuard,
         },
@@ -211,7 +211,7 @@ pub(crate) async fn complete_usernames(pool: &Pool) -> Result<(), DropError> {
 /// The identity of the user with this number.
 pub(crate) async fn identity_of(pool: &Pool, user_id: i64) -> Result<Option<Identity>, DropError> {
     let found = sqlx::query_as!(Identity, "select id, public_id from users where id = $1", user_id);
-    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
     let found = with_timeout(found.fetch_optional(&mut *connection)).await?;
     connection.put_back();
     Ok(found)
@@ -324,7 +324,7 @@ pub(crate) async fn holder_of(pool: &Pool, reservation_id: i64) -> Result<Option
         "select u.id, u.public_id from reservations r join users u on u.id = r.user_id where r.id = $1",
         reservation_id
     );
-    let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+    let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
     let holder = with_timeout(holder.fetch_optional(&mut *connection)).await?;
     connection.put_back();
     Ok(holder)

@@ -153,8 +153,6 @@ async fn read_stored(pool: &Pool, drop_id: i64, period: Period) -> Result<Option
         Ok(Some(stored))
     });
     let stored = stored.await?;
-    connection.rollback().await.map_err(fault)?;
-    connection.put_back();
     Ok(stored)
 }
 

@@ -38,8 +38,6 @@ impl Catalog {
     pub(crate) async fn managed(pool: &Pool, drop_id: i64) -> Result<Option<ManagedDrop>, DropError> {
         let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
         let read = with_timeout(query_drops(&mut connection, &[drop_id])).await?;
-        connection.rollback().await.map_err(fault)?;
-        connection.put_back();
         Ok(read.into_iter().next().map(|read| read.managed))
     }
 }

@@ -40,9 +40,14 @@ impl PoolGuard {
         Ok(guard)
     }
 
-    /// Acquires a connection and begins a read-only transaction in which every statement sees the same state.
+    /// Acquires a connection and begins a read-only transaction in which every statement sees the same state. Nobody needs to wait
+    /// for its end: the guard is dropped.
     pub(crate) async fn begin_snapshot(pool: &Pool) -> Result<Self, sqlx::Error> {
-        let mut guard = Self::acquire(pool).await?;
+        Self::begin_snapshot_for(Purpose::Other, pool).await
+    }
+
+    pub(crate) async fn begin_snapshot_for(purpose: Purpose, pool: &Pool) -> Result<Self, sqlx::Error> {
+        let mut guard = Self::acquire_for(purpose, pool).await?;
         guard.begin_on("isolation level repeatable read read only").await?;
         Ok(guard)
     }
@@ -123,9 +128,16 @@ impl Drop for PoolGuard {
         let is_in_transaction = self.is_in_transaction;
         let settle = async move {
             let connection = &mut pooled.connection;
-            // sqlx first reads what is still to come of an answer.
+            let mut settle = async || match is_in_transaction {
+                true => connection.execute("rollback").await.map(drop),
+                false => connection.ping().await,
+            };
+            // sqlx first reads what is still to come of an answer, which may be that PostgreSQL refused what was asked.
             let settled = timeout(SETTLE_TIMEOUT, async {
-                if is_in_transaction { connection.execute("rollback").await.map(drop) } else { connection.ping().await }
+                match settle().await {
+                    Err(sqlx::Error::Database(_)) => settle().await,
+                    settled => settled,
+                }
             });
             if !matches!(settled.await, Ok(Ok(()))) {
                 drop(Object::take(pooled));

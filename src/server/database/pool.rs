@@ -23,7 +23,7 @@ pub struct Pool {
 /// What a connection is needed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Transactions on a locked drop, and what their callers' answers need.
+    /// Transactions on a locked drop, what their callers' answers need, and what this node must hear to sell.
     Sale,
     /// Pages, lists and accounts, which anybody may ask for.
     Other,

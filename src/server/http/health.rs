@@ -2,7 +2,10 @@
 
 use crate::{
     domain::{Timestamp, error::DropError},
-    server::{database::guard::PoolGuard, state::AppState},
+    server::{
+        database::{Purpose, guard::PoolGuard},
+        state::AppState,
+    },
 };
 use axum::{Json, extract::State};
 use serde_json::json;
@@ -22,7 +25,7 @@ pub(crate) async fn liveness_now(State(state): State<AppState>) -> Json<serde_js
 /// Whether this node can sell: its database answers and can be written to.
 pub(crate) async fn readiness(State(state): State<AppState>) -> Result<Json<serde_json::Value>, DropError> {
     let question = async {
-        let mut connection = PoolGuard::acquire(&state.pool).await?;
+        let mut connection = PoolGuard::acquire_for(Purpose::Sale, &state.pool).await?;
         let question =
             sqlx::query_scalar!(r#"select current_setting('transaction_read_only') = 'off' as "is_writable!""#);
         let is_writable = question.fetch_one(&mut *connection).await?;

@@ -122,8 +122,6 @@ pub(crate) struct PurchaseCounts {
 pub(crate) async fn prove(pool: &Pool, drop_id: i64) -> Result<Proof, DropError> {
     let mut transaction = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
     let proof = with_timeout(read(&mut transaction, drop_id)).await?;
-    transaction.rollback().await.map_err(fault)?;
-    transaction.put_back();
     proof.ok_or(DropError::NotFound(Missing::Drop))
 }
 

@@ -25,8 +25,7 @@ use std::{
 /// A drop whose row this transaction has locked, after everything due was expired.
 ///
 /// Decisions are recorded with [`grant`](Self::grant), [`complete`](Self::complete) and [`cancel`](Self::cancel), and
-/// written together by [`write`](Self::write) or [`commit`](Self::commit). A `LockedDrop` that is dropped instead rolls back and
-/// closes its connection.
+/// written together by [`write`](Self::write) or [`commit`](Self::commit). A `LockedDrop` that is dropped instead rolls back.
 pub(super) struct LockedDrop {
     transaction: PoolGuard,
     id: i64,
