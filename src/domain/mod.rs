@@ -97,6 +97,15 @@ impl SneakerDrop {
         add_purchaser(&mut self.latest_purchasers, purchaser, limit);
     }
 
+    /// Takes over everything that sales change but the purchasers.
+    pub fn set_stock(&mut self, of: &Self) {
+        self.version = of.version;
+        self.total_stock = of.total_stock;
+        self.available_stock = of.available_stock;
+        self.held_stock = of.held_stock;
+        self.sizes = of.sizes.clone();
+    }
+
     /// Takes in a drop that the server sent, with at most `listed` of its purchasers. An older version brings no stock, and removes
     /// nobody. What was edited is as it was sent last: the node that a page was read from may have known of a sale before it
     /// knew of an edit.
@@ -105,11 +114,7 @@ impl SneakerDrop {
         if received.version >= known.version {
             remove_cancelled(&mut known.latest_purchasers, &received.latest_purchasers, listed);
         } else {
-            self.version = known.version;
-            self.total_stock = known.total_stock;
-            self.available_stock = known.available_stock;
-            self.held_stock = known.held_stock;
-            self.sizes = known.sizes;
+            self.set_stock(&known);
         }
         self.latest_purchasers = known.latest_purchasers;
         for purchaser in &received.latest_purchasers {

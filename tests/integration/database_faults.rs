@@ -7,7 +7,7 @@ use crate::support::{
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// How many transactions a node runs at the same time.
@@ -135,7 +135,8 @@ async fn clients_that_go_away_while_they_read_leave_nothing_behind(db: PgPool) {
     let alice = node.sign_in("alice").await;
     let backends = "select count(distinct pid) from pg_stat_activity
                     where datname = current_database() and application_name = 'sneakdrop'";
-    let lock = lock_descriptions(&db).await;
+    // For whoever reads a drop that is not current. Sales go on.
+    let lock = lock_table(&db, "drop_descriptions").await;
     for _ in 0..4 {
         let clients = join_all((0..30).map(|_| send_and_leave(&node, "/drops/999999"))).await;
         until_reads_wait_for_a_lock(&db).await;
@@ -158,18 +159,60 @@ async fn clients_that_go_away_while_they_read_leave_nothing_behind(db: PgPool) {
     node.stop_and_assert_invariants().await;
 }
 
+/// What PostgreSQL refuses when nobody waits for it any more is no fault of its connection.
+#[sqlx::test]
+async fn reads_that_are_given_up_keep_their_connections_also_when_they_are_refused(db: PgPool) {
+    let node = Node::start_with(&db, Settings::without_jobs()).await;
+    let lock = lock_table(&db, "drop_descriptions").await;
+    let read = async || {
+        let clients = join_all((0..8).map(|_| send_and_leave(&node, "/drops/999999"))).await;
+        until_reads_wait_for_a_lock(&db).await;
+        clients
+    };
+    drop(read().await);
+    let before = connected(&db).await;
+    until("the locks were not granted in time", async || {
+        (transactions_waiting_for_a_lock(&db).await == 0).then_some(())
+    })
+    .await;
+    // These wait until those before have ended.
+    let clients = read().await;
+    let after = connected(&db).await;
+    assert!(before.iter().all(|pid| after.contains(pid)), "connections were closed: {before:?}, then {after:?}");
+    drop(clients);
+    lock.rollback().await.expect("the transaction can be rolled back");
+    node.stop_and_assert_invariants().await;
+}
+
 #[sqlx::test]
 async fn reads_that_wait_leave_connections_for_the_sale(db: PgPool) {
     let node = Node::start_with(&db, Settings::without_jobs()).await;
     let drop_id = node.create_open_drop(5).await;
-    let alice = node.sign_in("alice").await;
-    let lock = lock_descriptions(&db).await;
-    let clients = join_all((0..60).map(|_| send_and_leave(&node, "/drops/999999"))).await;
+    let [alice, bob] = [node.sign_in("alice").await, node.sign_in("bob").await];
+    // For the calendars, and for nothing that is sold.
+    let lock = lock_table(&db, "shop").await;
+    let calendar = format!("/drops/{drop_id}.ics");
+    let clients = join_all((0..60).map(|_| send_and_leave(&node, &calendar))).await;
     until_reads_wait_for_a_lock(&db).await;
     node.get("/healthz").await.expect_status(200);
+    node.get("/readyz").await.expect_status(200);
     for (method, status) in [("reserve", 201), ("purchase", 200), ("purchase", 200)] {
         node.post(&format!("/api/drops/{drop_id}/{method}"), &alice.token, json!({})).await.expect_status(status);
     }
+    // As the front ends of the replaced systems do.
+    let for_bob = json!({ "userId": bob.id });
+    let reserved = node.post(&format!("/api/drops/{drop_id}/reserve"), ADMIN_TOKEN, for_bob).await.expect_status(201);
+    let purchase = json!({ "reservationId": reserved.json["reservation"]["id"] });
+    node.post("/dialect2/api/drops/purchase", ADMIN_TOKEN, purchase).await.expect_status(200);
+    // What others sell is heard of as well.
+    sqlx::query("update drops set price_cents = 1 where id = $1")
+        .bind(drop_id)
+        .execute(&db)
+        .await
+        .expect("the drop is not locked");
+    node.reconcile_now().await;
+    assert_eq!(node.get("/api/drops").await.expect_status(200).json["drops"][0]["price_cents"], 1);
+    assert!(transactions_waiting_for_a_lock(&db).await >= 8, "the reads still wait");
     drop(clients);
     lock.rollback().await.expect("the transaction can be rolled back");
     node.stop_and_assert_invariants().await;
@@ -196,13 +239,11 @@ async fn nothing_waits_for_ever_for_a_silent_database(db: PgPool) {
     node.stop_and_assert_invariants().await;
 }
 
-/// Whoever reads a drop that is not current waits until this ends; sales do not.
-async fn lock_descriptions(db: &PgPool) -> Transaction<'static, Postgres> {
+/// Whoever reads the table waits until this ends.
+async fn lock_table(db: &PgPool, table: &str) -> Transaction<'static, Postgres> {
     let mut lock = db.begin().await.expect("a free connection");
-    sqlx::query("lock table drop_descriptions in access exclusive mode")
-        .execute(&mut *lock)
-        .await
-        .expect("the lock is free");
+    let statement = format!("lock table {table} in access exclusive mode");
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut *lock).await.expect("the lock is free");
     lock
 }
 

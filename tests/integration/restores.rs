@@ -1,6 +1,9 @@
 //! A database that goes back to an earlier state, or cannot be written to for a while.
 
-use crate::support::{Node, Settings, Subscriber, query_number, shown_stock, stored_stock, until};
+use crate::support::{
+    ADMIN_TOKEN, Node, Settings, Subscriber, id_of, new_drop, query_number, send, shown_stock, stored_stock, until,
+};
+use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -68,6 +71,30 @@ async fn own_commit_shows_that_the_database_went_back(db: PgPool) {
     })
     .await;
     assert_eq!(shown_stock(page.drops.values().cloned()), stored_stock(&db).await);
+    node.stop_and_assert_invariants().await;
+}
+
+/// The versions caught up before the node looked, but those of the edits had not.
+#[sqlx::test]
+async fn edit_that_is_lost_is_shown_no_more_although_the_sale_went_on(db: PgPool) {
+    let node = Node::start_with(&db, Settings::without_jobs()).await;
+    let drop_id = id_of(&node.create_drop(new_drop(&json!({ "startsAt": "2020-01-01T00:00:00Z" }))).await);
+    let price = async || node.get("/api/drops").await.expect_status(200).json["drops"][0]["price_cents"].clone();
+    let before = price().await;
+    for version in [2, 4, 9] {
+        let edit = json!({ "priceCents": 1, "editVersion": 1 });
+        let edit = node.request(Method::PATCH, &format!("/api/drops/{drop_id}")).bearer_auth(ADMIN_TOKEN).json(&edit);
+        send(edit).await.expect_status(200);
+        assert_eq!(price().await, 1);
+        restore(&db, version).await;
+        let lost = format!(
+            "begin; set local session_replication_role = replica;
+             update drops set price_cents = {before}, edit_version = 1; commit"
+        );
+        sqlx::raw_sql(AssertSqlSafe(lost)).execute(&db).await.expect("the state is valid");
+        node.reconcile_now().await;
+        assert_eq!(price().await, before, "version {version}");
+    }
     node.stop_and_assert_invariants().await;
 }
 

@@ -12,9 +12,10 @@ pub(super) struct Cancellations {
 }
 
 impl Cancellations {
-    /// Since when those must be read that may be new. A transaction has the time at which it got its lock, and commits later.
+    /// Since when those must be read that may be new. A transaction has the time at which it got its lock, and commits later. The
+    /// clock may be another server's, and earlier than before.
     pub(super) fn since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.read_at.unwrap_or(now) - LONGEST_TRANSACTION
+        self.read_at.map_or(now, |read_at| read_at.min(now)) - LONGEST_TRANSACTION
     }
 
     /// Takes in all cancellations since then, as purchases with their buyers; returns the buyers who were not told.
@@ -43,6 +44,7 @@ mod tests {
         // Numbered before the first, committed after it.
         assert_eq!(cancellations.take(at(101), &[(1, 10), (0, 20)]), [20]);
         assert_eq!(cancellations.since(at(500)), at(71), "nothing is missed while the database is away");
+        assert_eq!(cancellations.since(at(40)), at(10), "nor after its clock was set back");
         assert_eq!(cancellations.take(at(500), &[(0, 20), (7, 10)]), [10]);
         assert!(cancellations.take(at(501), &[]).is_empty());
     }

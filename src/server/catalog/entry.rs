@@ -86,16 +86,9 @@ impl Entry {
         if edit_version > self.edit_version {
             self.edit_version = edit_version;
             self.pending.is_edited = true;
-            let known = self.drop.clone();
-            self.drop = SneakerDrop {
-                version: known.version,
-                total_stock: known.total_stock,
-                available_stock: known.available_stock,
-                held_stock: known.held_stock,
-                sizes: known.sizes,
-                latest_purchasers: known.latest_purchasers,
-                ..read
-            };
+            let known = std::mem::replace(&mut self.drop, read);
+            self.drop.set_stock(&known);
+            self.drop.latest_purchasers = known.latest_purchasers;
         }
         bought
     }

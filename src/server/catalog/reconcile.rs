@@ -86,7 +86,7 @@ impl Catalog {
     /// Replaces everything that is known, and begins another epoch.
     async fn reload_all(&self, pool: &Pool, clock: &DatabaseClock) -> Result<Outdated, DropError> {
         tracing::warn!("the database went back to an earlier state, or is another one: all drops are read anew");
-        let mut connection = PoolGuard::acquire(pool).await.map_err(fault)?;
+        let mut connection = PoolGuard::acquire_for(Purpose::Sale, pool).await.map_err(fault)?;
         let current = sqlx::query_scalar!(r#"select id as "id!" from current_drops"#);
         let ids = with_timeout(current.fetch_all(&mut *connection)).await?;
         connection.put_back();
@@ -124,7 +124,7 @@ impl Catalog {
             r#"select clock_timestamp() as "now!", current_setting('transaction_read_only') = 'on' as "is_read_only!",
                    server_identity() as server,
                    d.id as "id?", d.version as "version?", d.edit_version as "edit_version?",
-                   known.id as known_id, known.version as known_version,
+                   known.id as known_id, known.version as known_version, known.edit_version as known_edit_version,
                    exists (select from drops where id = known.id and status = 'published') as "exists!"
                from (select) as always
                left join (
@@ -154,8 +154,10 @@ impl Catalog {
         let mut known = self.write();
         let is_other_server = first.server.clone().is_some_and(|server| known.history.set_server(server));
         // What was known had been committed.
-        let is_lower =
-            rows.iter().any(|row| row.version.zip(row.known_version).is_some_and(|(version, known)| version < known));
+        let is_less = |stored: Option<i64>, known| stored.zip(known).is_some_and(|(stored, known)| stored < known);
+        let is_lower = rows
+            .iter()
+            .any(|row| is_less(row.version, row.known_version) || is_less(row.edit_version, row.known_edit_version));
         known.is_doubted |= is_other_server || is_lower;
         drop(known);
         let cancelled = cancelled.into_iter().map(|row| (row.id, row.user_id)).collect();
@@ -201,23 +203,19 @@ impl Catalog {
 
     /// Reads drops with their customers in one snapshot.
     async fn read_drops(&self, pool: &Pool, ids: &[i64]) -> Result<Vec<ReadDrop>, DropError> {
-        let mut connection = PoolGuard::begin_snapshot(pool).await.map_err(fault)?;
-        let read = with_timeout(self.query(&mut connection, ids)).await?;
-        connection.rollback().await.map_err(fault)?;
-        connection.put_back();
-        Ok(read)
+        let mut connection = PoolGuard::begin_snapshot_for(Purpose::Sale, pool).await.map_err(fault)?;
+        with_timeout(self.query(&mut connection, ids)).await
     }
 
     /// Reads drops with their customers in the caller's transaction, which has a snapshot or their locks.
     pub(crate) async fn query(&self, connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<ReadDrop>, sqlx::Error> {
-        let last_purchase_ids = self.last_purchase_ids(ids);
-        let mut read = query_drops(&mut *connection, ids).await?;
-        let mut customers = query_customers(&mut *connection, ids, &last_purchase_ids).await?;
         let current = sqlx::query_scalar!(r#"select id as "id!" from current_drops where id = any($1)"#, ids);
-        let current = current.fetch_all(connection).await?;
+        let current = current.fetch_all(&mut *connection).await?;
+        let mut read = query_drops(&mut *connection, ids).await?;
+        let mut customers = query_customers(connection, &current, &self.last_purchase_ids(&current)).await?;
         for drop in &mut read {
-            drop.is_current = current.contains(&drop.managed.drop.id);
-            drop.customers = customers.remove(&drop.managed.drop.id).unwrap_or_default();
+            let id = drop.managed.drop.id;
+            drop.customers = current.contains(&id).then(|| customers.remove(&id).unwrap_or_default());
         }
         Ok(read)
     }
@@ -239,7 +237,7 @@ impl Known {
     }
 }
 
-/// Drops in any status with their sizes and newest purchasers, without their customers and whether they are current.
+/// Drops in any status with their sizes and newest purchasers, without their customers.
 pub(super) async fn query_drops(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<ReadDrop>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select d.id, d.name, d.price_cents, d.image_url, d.limit_per_user, d.version, d.starts_at, d.ends_at, d.is_paused,
@@ -272,9 +270,8 @@ pub(super) async fn query_drops(connection: &mut PgConnection, ids: &[i64]) -> R
             };
             read.push(ReadDrop {
                 managed: ManagedDrop { drop, status: row.status, edit_version: row.edit_version },
-                is_current: false,
                 last_purchase_id: row.last_purchase_id,
-                customers: ReadCustomers::default(),
+                customers: None,
             });
         }
         let drop = &mut read.last_mut().expect("one was pushed").managed.drop;
@@ -348,31 +345,29 @@ async fn query_customers(
 pub(crate) struct ReadDrop {
     /// With the newest [`LISTED_PURCHASERS`].
     pub(crate) managed: ManagedDrop,
-    is_current: bool,
     /// The newest purchase, cancelled or not; 0 if there is none.
     last_purchase_id: i64,
-    customers: ReadCustomers,
+    /// `None` of a drop that is not current: they do not matter, and may be all that there ever were.
+    customers: Option<ReadCustomers>,
 }
 
 impl ReadDrop {
     /// Takes the drop into the catalog, or leaves it out if it is not current or no page could read it. Returns the users whose
     /// reservations or purchases changed, or matter from now on.
     pub(super) fn merge_into(self, known: &mut Known) -> Vec<i64> {
-        let Self { managed: ManagedDrop { drop, status, edit_version }, is_current, last_purchase_id, customers } =
-            self;
-        let ReadCustomers { held_until, bought } = customers;
+        let Self { managed: ManagedDrop { drop, status, edit_version }, last_purchase_id, customers } = self;
         let (id, version, limit) = (drop.id, drop.version, drop.limit_per_user);
         if status != DropStatus::Published {
             known.unreadable.remove(&id);
             known.remove(id);
             return vec![];
         }
-        if !is_current {
+        let Some(ReadCustomers { held_until, bought }) = customers else {
             // Pages that show it keep it.
             known.unreadable.remove(&id);
             known.drops.remove(&id);
             return vec![];
-        }
+        };
         if !is_readable(&drop) {
             if known.unreadable.insert(id, (version, edit_version)).is_none() {
                 tracing::error!(drop_id = id, "a drop is left out, because pages could not read it");
