@@ -155,9 +155,9 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
     };
     if let Some(outcome) = of_a_purchase {
         let change = match outcome {
-            Outcome::Changed(change) => change,
-            Outcome::Before => return Ok(Ok(())),
-            Outcome::NoSuchPurchase => return Ok(Err(Refusal::NoSuchPurchase.into())),
+            Ok(Some(change)) => change,
+            Ok(None) => return Ok(Ok(())),
+            Err(refusal) => return Ok(Err(refusal.into())),
         };
         let edit_version = before.edit_version + i64::from(!change.after.is_null());
         audit::log(drop.connection(), drop_id, edit.actor, now, NewChange { edit_version, ..change }).await?;
@@ -182,13 +182,8 @@ async fn write(drop: &mut LockedDrop, drop_id: i64, edit: Edit) -> Result<Result
     Ok(Ok(()))
 }
 
-/// Of what is done to a purchase.
-enum Outcome {
-    Changed(NewChange),
-    /// It was so before.
-    Before,
-    NoSuchPurchase,
-}
+/// What was done to a purchase, if it was not so before.
+type Outcome = Result<Option<NewChange>, Refusal>;
 
 async fn cancel(
     drop: &mut LockedDrop,
@@ -203,9 +198,9 @@ async fn cancel(
         purchase_id,
         drop_id
     );
-    let Some(known) = known.fetch_optional(drop.connection()).await? else { return Ok(Outcome::NoSuchPurchase) };
+    let Some(known) = known.fetch_optional(drop.connection()).await? else { return Ok(Err(Refusal::NoSuchPurchase)) };
     if known.status == "cancelled" {
-        return Ok(Outcome::Before);
+        return Ok(Ok(None));
     }
     sqlx::query!(
         "update purchases set status = 'cancelled', cancelled_at = $2, cancel_reason = $3 where id = $1",
@@ -224,11 +219,11 @@ async fn cancel(
     };
     if restock {
         drop.take_back(known.size_id);
-        return Ok(Outcome::Changed(change));
+        return Ok(Ok(Some(change)));
     }
     let (label, total) = drop.take_out(known.size_id).await?;
     let sizes = |total: i32| json!({ "sizes": { &*label: total } });
-    Ok(Outcome::Changed(NewChange { before: sizes(total + 1), after: sizes(total), ..change }))
+    Ok(Ok(Some(NewChange { before: sizes(total + 1), after: sizes(total), ..change })))
 }
 
 async fn remove_reason(drop: &mut LockedDrop, drop_id: i64, purchase_id: i64) -> Result<Outcome, sqlx::Error> {
@@ -237,14 +232,16 @@ async fn remove_reason(drop: &mut LockedDrop, drop_id: i64, purchase_id: i64) ->
         purchase_id,
         drop_id
     );
-    let Some(has_reason) = known.fetch_optional(drop.connection()).await? else { return Ok(Outcome::NoSuchPurchase) };
+    let Some(has_reason) = known.fetch_optional(drop.connection()).await? else {
+        return Ok(Err(Refusal::NoSuchPurchase));
+    };
     if !has_reason {
-        return Ok(Outcome::Before);
+        return Ok(Ok(None));
     }
     sqlx::query!("update purchases set cancel_reason = null where id = $1", purchase_id)
         .execute(drop.connection())
         .await?;
     drop.mark_edited();
     let change = NewChange { action: "reason_removed", purchase_id: Some(purchase_id), ..NewChange::default() };
-    Ok(Outcome::Changed(change))
+    Ok(Ok(Some(change)))
 }
