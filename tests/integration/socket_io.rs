@@ -301,9 +301,15 @@ async fn what_is_no_packet_or_no_session_is_refused(db: PgPool) {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::HEAD] {
         assert_eq!(send(node.request(method.clone(), POLLING)).await.status, 400, "{method}");
     }
-    for packets in ["", "9", "é", "4", "0", "40\u{1e}", "\u{1e}", "5"] {
+    for packets in ["", "9", "é", "4", "0", "40\u{1e}", "\u{1e}", "5", "9\u{1e}1"] {
         let poller = Poller::open(&node).await;
         assert_eq!(poller.say(packets).await, 400, "{packets:?}");
+        assert!(poller.is_gone().await, "{packets:?}");
+    }
+    // Whoever says goodbye is no offender: browsers would log an error.
+    for packets in ["1", "41", "41\u{1e}1"] {
+        let poller = Poller::join(&node).await;
+        assert_eq!(poller.say(packets).await, 200, "{packets:?}");
         assert!(poller.is_gone().await, "{packets:?}");
     }
     // Two polls at a time are those of nobody who follows the protocol.

@@ -93,7 +93,7 @@ impl WebSocket {
     }
 }
 
-fn without_reason(code: CloseCode) -> CloseFrame {
+pub(super) fn without_reason(code: CloseCode) -> CloseFrame {
     CloseFrame { code, reason: Utf8Bytes::default() }
 }
 

@@ -138,6 +138,10 @@ impl SocketIo {
             }
             // There is nothing that clients could send.
             Some(BINARY) => Ok(()),
+            Some(CLOSE) => {
+                session.closed.cancel();
+                Ok(())
+            }
             _ => Err(Closed),
         }
     }
@@ -159,7 +163,11 @@ impl SocketIo {
                 let message = json!({ "message": text::NO_SUCH_NAMESPACE });
                 session.send_own(format!("{MESSAGE}{CONNECT_ERROR}{namespace},{message}"))
             }
-            (CONNECT, _) | (DISCONNECT, "/") => Err(Closed),
+            (CONNECT, _) => Err(Closed),
+            (DISCONNECT, "/") => {
+                session.closed.cancel();
+                Ok(())
+            }
             // There is nothing that clients could ask for.
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use crate::{
     server::{
         realtime::{
             handshake::Handshake,
-            websocket::{Closed, WebSocket},
+            websocket::{Closed, WebSocket, without_reason},
         },
         state::AppState,
     },
@@ -25,10 +25,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
-use tungstenite::{
-    Message, Utf8Bytes,
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
+use tungstenite::{Message, protocol::frame::coding::CloseCode};
 
 /// The routes, to which the handshakes of pages of other sites are no calls.
 pub(crate) fn routes(socket_io: &Arc<SocketIo>) -> Router<AppState> {
@@ -163,7 +160,7 @@ impl Socket {
         let session = |id| Session::websocket(id, connection, state.shutdown.child_token());
         match self.socket_io.open(state, session) {
             Some(session) if session.send_own(welcome(&session, false)).is_ok() => self.run(&session).await,
-            _ => self.websocket.close(Some(closing(CloseCode::Again))),
+            _ => self.websocket.close(Some(without_reason(CloseCode::Again))),
         }
     }
 
@@ -173,7 +170,7 @@ impl Socket {
         session.set_upgrading(false);
         match probed {
             Some(Ok(Ok(()))) if session.upgrade(&self.websocket.connection).is_ok() => self.run(session).await,
-            _ => self.websocket.close(Some(closing(CloseCode::Normal))),
+            _ => self.websocket.close(Some(without_reason(CloseCode::Normal))),
         }
     }
 
@@ -212,7 +209,7 @@ impl Socket {
         if closed.run_until_cancelled(self.converse(session)).await.is_none() {
             // Official clients connect anew after this packet.
             let _ = session.send_own(CLOSE.to_string());
-            self.websocket.close(Some(closing(CloseCode::Away)));
+            self.websocket.close(Some(without_reason(CloseCode::Away)));
         }
         session.closed.cancel();
     }
@@ -221,7 +218,6 @@ impl Socket {
         let connection = self.websocket.connection.clone();
         loop {
             let take = |message| match message {
-                Message::Text(text) if text.chars().eq([CLOSE]) => Err(Closed),
                 Message::Text(text) => self.socket_io.take(session, &text),
                 _ => Ok(()),
             };
@@ -237,10 +233,6 @@ impl Socket {
             }
         }
     }
-}
-
-fn closing(code: CloseCode) -> CloseFrame {
-    CloseFrame { code, reason: Utf8Bytes::default() }
 }
 
 /// Why a request is refused, as Engine.IO's server says it.
