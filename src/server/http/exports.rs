@@ -29,7 +29,10 @@ use futures_util::{StreamExt, future::ready, stream};
 use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
 use sqlx::PgConnection;
 use std::convert::identity;
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+};
 
 /// What of a drop is exported.
 #[derive(Clone, Copy)]
@@ -92,6 +95,10 @@ const RESERVATION_COLUMNS: [&str; 9] =
 /// How many rows one query reads.
 const PAGE_ROWS: i64 = 2_000;
 
+/// Of the pages of all exports, so many are read at a time; the others wait as long as it takes. Whoever looks at the shop needs
+/// the same connections.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
 /// An export that is under way.
 struct Export {
     pool: Pool,
@@ -107,6 +114,7 @@ impl Export {
     /// The next rows; `None` after the last.
     async fn next(mut self) -> Result<Option<(Vec<Row>, Self)>, DropError> {
         while self.after < self.last {
+            let _turn = TURNS.acquire().await;
             let mut connection = PoolGuard::acquire(&self.pool).await.map_err(fault)?;
             let Self { drop_id, after, last, .. } = self;
             let page = async {
