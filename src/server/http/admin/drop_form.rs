@@ -714,6 +714,7 @@ fn which_time(zone: Zone, field: &'static str, typed: &str, offset: &str) -> imp
 
 fn size_rows(typed: &Typed, problems: &Problems) -> impl IntoView + use<> {
     let count = typed.sizes.len();
+    let is_full = count >= MAX_SIZES;
     let rows = typed.sizes.iter().enumerate().map(|(index, (label, stock))| {
         let (label_field, stock_field) = (format!("sizes[{index}].label"), format!("sizes[{index}].stock"));
         let problem = problems.of(&label_field).map(|expected| desk::problem(&label_field, &expected));
@@ -775,11 +776,11 @@ fn size_rows(typed: &Typed, problems: &Problems) -> impl IntoView + use<> {
                 value="add"
                 formaction="/admin/drops/preview"
                 formnovalidate=""
-                disabled=count >= MAX_SIZES
+                disabled=is_full
             >
                 {desk::ADD_A_SIZE}
             </button>
-            {(count >= MAX_SIZES).then(|| view! { <p class="quiet">{desk::most_sizes(MAX_SIZES)}</p> })}
+            {is_full.then(|| view! { <p class="quiet">{desk::most_sizes(MAX_SIZES)}</p> })}
         </fieldset>
     }
 }
