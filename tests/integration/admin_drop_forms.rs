@@ -566,7 +566,7 @@ async fn size_that_never_sold_goes_with_its_pairs_and_comes_back_with_others(db:
         let labels: Vec<_> = sizes.iter().map(|size| size["label"].as_str().unwrap_or_default().to_owned()).collect();
         (labels, node.get("/").await.text.contains("US 10"))
     };
-    let alice = node.sign_in("alice").await;
+    let [alice, bob] = [node.sign_in("alice").await, node.sign_in("bob").await];
     let both = (vec!["US 9".to_owned(), "US 10".to_owned()], true);
     assert_eq!(shown().await, both);
     pairs("US 10", "8", "takeBack").await;
@@ -574,10 +574,10 @@ async fn size_that_never_sold_goes_with_its_pairs_and_comes_back_with_others(db:
     assert!(!desk.get(&format!("/admin/drops/{drop_id}")).await.text.contains("<option>US 10"));
     // Of what is left there is nothing to choose.
     node.reserve(&alice, drop_id).await.expect_status(201);
-    node.reserve_size(&node.sign_in("bob").await, drop_id, "US 10").await.expect_status(422);
+    node.reserve_size(&bob, drop_id, "US 10").await.expect_status(422);
     pairs("us 10", "3", "addSize").await;
     assert_eq!(shown().await, both);
-    node.reserve_size(&node.sign_in("bob").await, drop_id, "US 10").await.expect_status(201);
+    node.reserve_size(&bob, drop_id, "US 10").await.expect_status(201);
     // A drop without any pair keeps its sizes.
     let drop_id = created(&desk.post("/admin/drops", &form(&[("startsAt", "2090-01-01T10:00")])).await);
     let stock = format!("/admin/drops/{drop_id}/stock");
