@@ -55,7 +55,10 @@ test("a held pair is in sight on every page, the one that ends first first", asy
     await open(page, path);
     await expect(held).toHaveCount(2);
     await expect(page).toHaveTitle(/^0:\d\d · /);
-    await expect(bar(page).getByRole("link", { name: "Volt Runner" })).toBeInViewport();
+    await expect(bar(page).getByRole("link", { name: "Court 76" })).toBeInViewport({ ratio: 1 });
+    await expect(held.nth(1)).toBeInViewport();
+    await bar(page).getByRole("link", { name: "Volt Runner" }).focus();
+    await expect(bar(page).getByRole("link", { name: "Volt Runner" })).toBeInViewport({ ratio: 1 });
   }
   await open(page, "/purchases");
   await bar(page).getByRole("button", { name: "Complete purchase · $199, Volt Runner" }).click();
@@ -735,24 +738,6 @@ test("the picture on a drop's own page is no link, and on a card it leads there"
   await expect(page.locator("a:not([href])")).toHaveCount(0);
 });
 
-test("a browser without popovers starts the page once", async ({ page, shop, consoleErrors }) => {
-  await shop.createDrop({ name: "Volt Runner" });
-  await page.addInitScript(() => {
-    const supports = CSS.supports.bind(CSS) as (...of: string[]) => boolean;
-    CSS.supports = (...of: string[]) => !of[0].includes("popover-open") && supports(...of);
-    for (const prototype of [Document.prototype, Element.prototype]) {
-      const querySelector = prototype.querySelector;
-      prototype.querySelector = function (this: ParentNode, selectors: string) {
-        if (selectors.includes(":popover-open")) throw new DOMException("unknown selector", "SyntaxError");
-        return querySelector.call(this, selectors);
-      };
-    }
-  });
-  await open(page);
-  await expect(page.locator(".connection")).toHaveText("Connected");
-  expect(consoleErrors).toEqual([]);
-});
-
 test("names of one long word make no page wider than a small phone", async ({ page, shop }) => {
   const name = "W".repeat(32);
   const drop = await shop.createDrop({ name: "W".repeat(60) });
@@ -769,6 +754,21 @@ test("names of one long word make no page wider than a small phone", async ({ pa
   for (const path of ["/", `/drops/${drop}`, "/purchases"]) {
     await open(page, path);
     expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(320);
+  }
+});
+
+test("the name of a size stands on one line, whole and half sizes alike", async ({ page, shop }) => {
+  const sizes = Array.from({ length: 24 }, (_, index) => ({ label: `EU ${36 + index / 2}`, stock: 1 }));
+  const drop = await shop.createDrop({ name: "Volt Runner", sizes });
+  for (const width of [320, 360, 375, 390, 820, 1280, 1440]) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const path of ["/", `/drops/${drop}`]) {
+      await open(page, path);
+      const labels = page.locator(".size span:visible");
+      const lines = await labels.evaluateAll((labels) => labels.map((label) => label.getClientRects().length && label.clientHeight / parseFloat(getComputedStyle(label).lineHeight)));
+      expect(lines.length).toBeGreaterThanOrEqual(8);
+      expect(Math.max(...lines), `${path} at ${width} px`).toBeLessThan(1.5);
+    }
   }
 });
 

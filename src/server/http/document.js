@@ -24,6 +24,11 @@ addEventListener("load", ({ target }) => target.localName === "img" && delete ta
 // Unfolds the sizes when none is chosen and one of the folded ones has to be.
 addEventListener("invalid", ({ target }) => target.closest("details")?.setAttribute("open", ""), true);
 
+// Who comes to a held pair with the keyboard sees the whole of it. Browsers leave what is seen in part where it is.
+addEventListener("focusin", ({ target }) => {
+  if (target.matches(":focus-visible")) target.closest(".held-in-bar")?.scrollIntoView({ block: "nearest", inline: "start" });
+});
+
 // The first letter, digit or pictogram of a name's first two words that have one, whole: a flag is several characters.
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter("en");
 globalThis.initials = (name) => {
