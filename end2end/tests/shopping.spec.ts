@@ -818,7 +818,7 @@ test("sizes are what they say after a reload while the last pair of one is held"
   for (const stock of stocks) expect(stock).toMatch(/EU 41\s+1 left|EU (3\d|40)\s+2 left/);
 });
 
-for (const [width, height] of [[320, 256], [390, 844], [820, 1180], [844, 390], [1280, 720]]) {
+for (const [width, height] of [[320, 256], [390, 844], [820, 1180], [844, 390], [1280, 720]] as const) {
   test(`three held pairs take at most 40 % of ${width}×${height} and cover nothing that has the focus`, async ({ shop, newVisitor }) => {
     const names = ["Court 1", "Volt Runner with a name that goes on and on for as long as names may be", "Court 3"];
     for (const name of names) await shop.createDrop({ name, sizes: US_SIZES.slice(0, 1) });

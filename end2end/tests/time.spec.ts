@@ -113,7 +113,7 @@ test.describe("where clocks are changed", () => {
       ["First", "Sun 26 Oct 2031, 02:30 GMT+2"],
       ["Second", "Sun 26 Oct 2031, 02:30 GMT+1"],
       ["Later", "Mon 27 Oct 2031, 02:30"],
-    ]) {
+    ] as const) {
       await expect(card(page, name).locator(".when time")).toHaveText(time);
     }
   });
