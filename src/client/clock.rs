@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use gloo_timers::callback::Interval;
 use leptos::prelude::*;
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use wasm_bindgen::JsCast;
 use web_sys::PerformanceNavigationTiming;
 
@@ -24,15 +24,18 @@ const JUMP_MS: f64 = 1_800.0;
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<DateTime<Utc>>,
+}
+
+thread_local! {
     /// When each recent message arrived, on the page's timer, and the server's time minus that; oldest first. Empty until
-    /// [`start`](Self::start).
-    readings: StoredValue<VecDeque<(f64, f64)>>,
+    /// [`Clock::start`].
+    static READINGS: RefCell<Vec<(f64, f64)>> = const { RefCell::new(vec![]) };
 }
 
 impl Clock {
     /// A stopped clock at the Unix epoch.
     pub fn new() -> Self {
-        Self { now: RwSignal::new(DateTime::UNIX_EPOCH), readings: StoredValue::default() }
+        Self { now: RwSignal::new(DateTime::UNIX_EPOCH) }
     }
 
     /// The current time; subscribes to it. It advances five times a second. Before [`start`](Self::start) it is the
@@ -47,7 +50,7 @@ impl Clock {
 
     /// Whether the page is rendered already, and time goes by.
     pub fn is_started(self) -> bool {
-        self.readings.with_value(|readings| !readings.is_empty())
+        READINGS.with_borrow(|readings| !readings.is_empty())
     }
 
     /// Sets the time for the first paint, without starting the clock.
@@ -80,21 +83,22 @@ impl Clock {
 
     fn read_as_of(self, server_now: DateTime<Utc>, timer_ms: f64) {
         let offset_ms = server_now.timestamp_millis() as f64 - timer_ms;
-        self.readings.update_value(|readings| {
+        READINGS.with_borrow_mut(|readings| {
             // A busy server sends its time often; what neither is the latest nor gives the latest time is not needed.
             readings.retain(|(_, known_ms)| *known_ms > offset_ms);
-            readings.push_back((timer_ms, offset_ms));
+            readings.push((timer_ms, offset_ms));
         });
     }
 
     fn tick(self) {
         let timer_ms = page_timer_ms();
-        self.readings.update_value(|readings| {
+        let latest = READINGS.with_borrow_mut(|readings| {
             while readings.len() > 1 && timer_ms - readings[0].0 > RECENT_MS {
-                readings.pop_front();
+                readings.remove(0);
             }
+            readings.first().copied()
         });
-        if let Some((_, offset_ms)) = self.readings.with_value(|readings| readings.front().copied()) {
+        if let Some((_, offset_ms)) = latest {
             self.now.set(DateTime::UNIX_EPOCH + TimeDelta::milliseconds((offset_ms + timer_ms) as i64));
         }
     }

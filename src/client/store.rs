@@ -36,17 +36,23 @@ pub struct Store {
     pub resyncs: RwSignal<u32>,
     /// Drops with their ids, ordered by start.
     drops: RwSignal<Vec<(i64, ArcRwSignal<SneakerDrop>)>>,
-    /// The drop whose own page is open.
-    pub own_page: StoredValue<Option<i64>>,
-    /// To which history of the database the versions of the drops belong.
-    epoch: StoredValue<String>,
     /// Why the page was rendered without a snapshot; `None` once there is one.
     pub failure: RwSignal<Option<DropError>>,
     pub toasts: Toasts,
     /// Set after signing in, until the server says who it takes the visitor for.
     pub has_just_signed_in: RwSignal<bool>,
+    memory: StoredValue<Memory>,
+}
+
+/// What nothing is rendered from.
+#[derive(Default)]
+struct Memory {
+    /// The drop whose own page is open.
+    own_page: Option<i64>,
+    /// To which history of the database the versions of the drops belong.
+    epoch: String,
     /// Ids of reservations that are no longer active, so that an answer that arrives late does not restore one.
-    ended_reservations: StoredValue<Vec<i64>>,
+    ended_reservations: Vec<i64>,
 }
 
 /// How the page hears of changes.
@@ -78,10 +84,8 @@ impl Store {
             resyncs: RwSignal::new(0),
             drops: RwSignal::default(),
             failure: RwSignal::new(None),
-            own_page: StoredValue::default(),
-            epoch: StoredValue::default(),
             has_just_signed_in: RwSignal::new(false),
-            ended_reservations: StoredValue::default(),
+            memory: StoredValue::default(),
             toasts,
         };
         match snapshot {
@@ -178,7 +182,7 @@ impl Store {
             return;
         }
         if reservation.status == ReservationStatus::Active {
-            if !self.ended_reservations.with_value(|ended| ended.contains(&reservation.id)) {
+            if !self.memory.with_value(|memory| memory.ended_reservations.contains(&reservation.id)) {
                 self.reservations.update(|held| {
                     held.retain(|held| held.drop_id != reservation.drop_id);
                     held.push(reservation);
@@ -186,7 +190,7 @@ impl Store {
             }
             return;
         }
-        self.ended_reservations.update_value(|ended| ended.push(reservation.id));
+        self.memory.update_value(|memory| memory.ended_reservations.push(reservation.id));
         if self.reservations.with_untracked(|held| held.iter().any(|held| held.id == reservation.id)) {
             self.reservations.update(|held| held.retain(|held| held.id != reservation.id));
             if reservation.status == ReservationStatus::Expired {
@@ -203,7 +207,7 @@ impl Store {
         if !self.is_visitor(purchase.user_id) {
             return;
         }
-        self.ended_reservations.update_value(|ended| ended.push(purchase.reservation_id));
+        self.memory.update_value(|memory| memory.ended_reservations.push(purchase.reservation_id));
         self.reservations.update(|held| held.retain(|held| held.id != purchase.reservation_id));
         if !self.purchases.with_untracked(|known| known.iter().any(|known| known.id == purchase.id)) {
             self.purchases.update(|purchases| purchases.insert(0, purchase));
@@ -274,8 +278,8 @@ impl Store {
 
     /// Takes in all drops. In another epoch they replace what was known, as versions of different epochs cannot be compared.
     fn set_snapshot(self, epoch: String, received: &[SneakerDrop]) {
-        if self.epoch.with_value(|known| *known != epoch) {
-            self.epoch.set_value(epoch);
+        if self.memory.with_value(|memory| memory.epoch != epoch) {
+            self.memory.update_value(|memory| memory.epoch = epoch);
             for drop in received {
                 if let Some(known) = self.drops.with_untracked(|drops| find(drops, drop.id)) {
                     known.set(drop.clone());
@@ -284,8 +288,15 @@ impl Store {
         }
         self.set_drops(received, LATEST_PURCHASERS);
         // What is over long ago is in no snapshot. Its own page keeps it, and asks whether it is still there.
-        let own = self.own_page.get_value();
+        let own = self.memory.with_value(|memory| memory.own_page);
         self.retain_drops(|drop| received.iter().any(|received| received.id == drop.id) || own == Some(drop.id));
+    }
+
+    /// Keeps a drop while its own page is open.
+    pub fn keep_while_open(self, drop_id: i64) {
+        self.memory.update_value(|memory| memory.own_page = Some(drop_id));
+        let forget = move |memory: &mut Memory| memory.own_page = memory.own_page.filter(|own| *own != drop_id);
+        on_cleanup(move || self.memory.update_value(forget));
     }
 
     /// Removes a drop that is not shown any more.

@@ -8,8 +8,8 @@ use leptos::prelude::*;
 pub struct Toasts {
     /// Each of them shows one at a time. A list of any length would be a kilobyte more for browsers to download.
     places: [RwSignal<Option<Toast>>; 4],
-    next_id: StoredValue<i64>,
-    is_paused: StoredValue<bool>,
+    /// The next id, and whether none goes.
+    memory: StoredValue<(i64, bool)>,
 }
 
 #[derive(Clone)]
@@ -27,11 +27,7 @@ const ERROR_SHOWN_MS: u32 = 10_000;
 
 impl Toasts {
     pub fn new() -> Self {
-        Self {
-            places: [(); 4].map(|()| RwSignal::default()),
-            next_id: StoredValue::new(0),
-            is_paused: StoredValue::new(false),
-        }
+        Self { places: [(); 4].map(|()| RwSignal::default()), memory: StoredValue::default() }
     }
 
     /// Where toasts are shown.
@@ -57,15 +53,15 @@ impl Toasts {
     /// Replaces one with the same text, so that a repeated message takes no further room, but in the next place: screen readers
     /// announce it again.
     fn show(self, kind: &'static str, text: String, shown_ms: u32) {
-        let id = self.next_id.get_value();
-        self.next_id.set_value(id + 1);
+        let (id, _) = self.memory.get_value();
+        self.memory.update_value(|(next_id, _)| *next_id += 1);
         self.hide(|known| known.text == text);
         self.places[id as usize % 4].set(Some(Toast { id, kind, text }));
         self.dismiss_after(id, shown_ms);
     }
 
     fn dismiss_after(self, id: i64, shown_ms: u32) {
-        let on_timeout = move || match self.is_paused.get_value() {
+        let on_timeout = move || match self.memory.get_value().1 {
             true => self.dismiss_after(id, SHOWN_MS),
             false => self.dismiss(id),
         };
@@ -74,7 +70,7 @@ impl Toasts {
 
     /// While somebody points at the toasts or has the focus in them, none goes.
     pub fn pause(self, is_paused: bool) {
-        self.is_paused.set_value(is_paused);
+        self.memory.update_value(|(_, paused)| *paused = is_paused);
     }
 
     /// Takes back what has been done meanwhile.

@@ -31,8 +31,6 @@ pub struct Actions {
     /// Why the last attempt failed.
     pub sign_in_error: RwSignal<Option<String>>,
     pub sign_out: FormPost<rpc::SignOut>,
-    /// The drop of which a pair is wanted by whoever is about to sign in.
-    wanted: StoredValue<Option<i64>>,
     owner: StoredValue<Owner>,
     store: Store,
 }
@@ -40,6 +38,9 @@ pub struct Actions {
 thread_local! {
     /// Whether the press that goes on does nothing.
     static IS_PRESSED_IN_VAIN: Cell<bool> = const { Cell::new(false) };
+
+    /// The drop of which a pair is wanted by whoever is about to sign in.
+    static WANTED: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
 /// The actions of one drop.
@@ -87,7 +88,6 @@ impl Actions {
             sign_in: FormPost::default(),
             sign_in_error: RwSignal::new(None),
             sign_out: FormPost::default(),
-            wanted: StoredValue::default(),
             owner: StoredValue::new(owner),
             store,
         }
@@ -125,7 +125,7 @@ impl Actions {
         });
         listen("click", move |event| {
             if closest(event.target(), "[popovertarget]").is_some() {
-                self.wanted.set_value(drop_at(event.target()));
+                WANTED.set(drop_at(event.target()));
             }
             let dismissed =
                 closest(event.target(), "[data-dismiss]").and_then(|button| button.get_attribute("data-dismiss"));
@@ -167,8 +167,7 @@ impl Actions {
             self.sign_in_error.set(answer.as_ref().err().map(ToString::to_string));
             if let Ok(visitor) = answer {
                 socket::change_visitor(self.store, Some(visitor));
-                if let Some(drop_id) = self.wanted.get_value() {
-                    self.wanted.set_value(None);
+                if let Some(drop_id) = WANTED.take() {
                     hand_focus_to(drop_id);
                     self.of(drop_id).send_reserve_if_open();
                 }

@@ -19,7 +19,7 @@ pub fn Announcements() -> impl IntoView {
     let store = expect_context::<Store>();
     let said = RwSignal::new(String::new());
     let is_quiet = RwSignal::new(false);
-    let states = Memo::new(move |_| {
+    let states = move || {
         let now = store.clock.now();
         let state = |drop: &SneakerDrop| match CardState::at(now, drop, true, None, &[]) {
             CardState::Open => Some(text::OPEN),
@@ -28,10 +28,10 @@ pub fn Announcements() -> impl IntoView {
             _ => None,
         };
         store.drops().into_iter().map(|drop| drop.with(|drop| (drop.id, state(drop)))).collect::<Vec<_>>()
-    });
+    };
     let mut known = vec![];
     effect(move || {
-        let states = states.get();
+        let states = states();
         if is_quiet.get() {
             return;
         }

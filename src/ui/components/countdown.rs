@@ -1,6 +1,6 @@
 //! The time left of a reservation.
 
-use super::live::live;
+use super::live::{attribute, flag, live};
 use crate::{client::clock::milliseconds_until, client::store::Store, domain::Reservation, text};
 use leptos::prelude::*;
 
@@ -23,7 +23,7 @@ pub fn Countdown(reservation: Reservation) -> impl IntoView {
         (RING_LENGTH - left).clamp(0, RING_LENGTH)
     });
     view! {
-        <div class="countdown" data-urgent=move || is_urgent.get().then_some("")>
+        <div class="countdown" data-urgent=flag(move || is_urgent.get())>
             <svg viewBox="0 0 100 100" aria-hidden="true">
                 <circle class="track" cx="50" cy="50" r="45" />
                 <circle
@@ -33,14 +33,17 @@ pub fn Countdown(reservation: Reservation) -> impl IntoView {
                     r="45"
                     pathLength=RING_LENGTH
                     stroke-dasharray=RING_LENGTH
-                    stroke-dashoffset=move || offset.get()
+                    stroke-dashoffset=attribute(move || Some(offset.get().to_string()))
                 />
             </svg>
             <span class="time" role="timer">
                 {live(Box::new(move || text::countdown(seconds.get() * 1000)))}
             </span>
             <span class="visually-hidden" aria-live="polite">
-                {move || is_urgent.get().then(|| text::seconds_left(seconds.get_untracked()))}
+                {live(Box::new(move || match is_urgent.get() {
+                    true => text::seconds_left(seconds.get_untracked()),
+                    false => String::new(),
+                }))}
             </span>
         </div>
     }
@@ -50,7 +53,7 @@ pub fn Countdown(reservation: Reservation) -> impl IntoView {
 pub fn time_left(store: Store, reservation: &Reservation) -> impl IntoView + use<> {
     let (seconds, _) = seconds_left(store, reservation);
     view! {
-        <span class="time" data-urgent=move || (seconds.get() <= URGENT_SECONDS).then_some("")>
+        <span class="time" data-urgent=flag(move || seconds.get() <= URGENT_SECONDS)>
             {live(Box::new(move || text::countdown(seconds.get() * 1000)))}
         </span>
     }

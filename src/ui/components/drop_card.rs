@@ -4,7 +4,7 @@ use super::{
     buttons::{about_drop, acting_as, submit_button},
     held::held,
     icons::Check,
-    live::live,
+    live::{attribute, flag, live},
     purchasers::Purchasers,
     sign_in::SignInButton,
     size_choice::SizeChoice,
@@ -83,9 +83,9 @@ pub fn DropCard(
             aria-labelledby=name_id
             data-drop=id
             tabindex="-1"
-            data-state=move || state.with(state_name)
-            data-again=move || state.with(|state| matches!(state, CardState::Bought { may_reserve: true, .. })).then_some("")
-            data-pulse=card.pulse()
+            data-state=attribute(move || Some(state.with(state_name).into()))
+            data-again=flag(move || state.with(|state| matches!(state, CardState::Bought { may_reserve: true, .. })))
+            data-pulse=flag(card.pulse())
         >
             <div class="art" data-tint=id % 8 aria-hidden="true">
                 <span class="initials">{live(Box::new(move || text::initials(&name.get())))}</span>
@@ -192,7 +192,7 @@ impl Card {
 
     /// Set for a moment when the stock changes and this visitor did not cause it. One card at a time: in a rush the page as a
     /// whole does not flash more often than [`PULSE_MS`].
-    fn pulse(self) -> impl Fn() -> Option<&'static str> + Clone {
+    fn pulse(self) -> impl Fn() -> bool {
         let drop = self.drop;
         let version = Memo::new(move |_| drop.with(|drop| drop.version));
         let is_pulsing = RwSignal::new(false);
@@ -210,7 +210,7 @@ impl Card {
                 after(PULSE_MS, end).forget();
             }
         });
-        move || is_pulsing.get().then_some("")
+        move || is_pulsing.get()
     }
 
     /// The offer, which keeps its room while what the visitor has of the drop stands in its place: nothing moves, and choice and

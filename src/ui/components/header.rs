@@ -3,7 +3,7 @@
 use super::{
     buttons::{acting_as, submit_button},
     held::HeldBar,
-    live::live,
+    live::{attribute, live},
     loaded::Loaded,
     sign_in::{SignInButton, SignInDialog},
 };
@@ -79,7 +79,7 @@ fn ConnectionIndicator() -> impl IntoView {
         ConnectionStatus::Outdated => ("offline", text::OUT_OF_DATE),
     };
     view! {
-        <p class="connection" role="status" data-state=move || state().0>
+        <p class="connection" role="status" data-state=attribute(move || Some(state().0.into()))>
             {live(Box::new(move || state().1.into()))}
         </p>
     }

@@ -3,7 +3,7 @@
 use super::{
     buttons::{acting_as, submit_button},
     countdown::{Countdown, time_left},
-    live::live,
+    live::{flag, live},
 };
 use crate::{
     client::schedule::effect,
@@ -51,7 +51,7 @@ pub fn HeldBar() -> impl IntoView {
         focus_heading_if_lost();
     });
     view! {
-        <section class="bar" aria-label=text::HELD_PAIRS hidden=move || store.reservations.with(Vec::is_empty)>
+        <section class="bar" aria-label=text::HELD_PAIRS hidden=flag(move || store.reservations.with(Vec::is_empty))>
             {move || {
                 let held = store.reservations.get();
                 // What comes into the place of a pair that is gone must not be bought by a second click.

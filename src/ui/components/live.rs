@@ -1,7 +1,8 @@
-//! Text that changes.
+//! Text and attributes that change.
 
 use crate::client::schedule::effect;
-use leptos::{html, prelude::*};
+use leptos::{html, prelude::*, tachys::reactive_graph::SharedReactiveFunction};
+use std::sync::{Arc, Mutex};
 
 /// An element whose whole content is the text, and is written anew when it changes.
 ///
@@ -22,4 +23,14 @@ pub fn live(text: Box<dyn Fn() -> String + Send + Sync>) -> impl IntoView {
         }
     });
     view! { <span node_ref=element>{first}</span> }
+}
+
+/// The value of an attribute, or `None` while the element has none. One type for all: see [`live`].
+pub fn attribute(value: impl FnMut() -> Option<String> + Send + 'static) -> SharedReactiveFunction<Option<String>> {
+    Arc::new(Mutex::new(value))
+}
+
+/// An attribute that is there or not.
+pub fn flag(is_there: impl Fn() -> bool + Send + 'static) -> SharedReactiveFunction<Option<String>> {
+    attribute(move || is_there().then(String::new))
 }

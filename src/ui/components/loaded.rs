@@ -1,6 +1,6 @@
 //! Content that needs a snapshot.
 
-use super::live::live;
+use super::live::{flag, live};
 use crate::client::store::Store;
 use leptos::prelude::*;
 
@@ -17,13 +17,13 @@ pub fn Loaded<C: IntoView + 'static>(
     let has_failed = move || store.failure.with(Option::is_some);
     let reason = move || store.failure.with(|error| error.as_ref().map(ToString::to_string).unwrap_or_default());
     view! {
-        <div class="loaded" hidden=has_failed>
+        <div class="loaded" hidden=flag(has_failed)>
             {children.into_inner()()}
         </div>
         {(!is_aside)
             .then(|| {
                 view! {
-                    <p class="notice" role="alert" hidden=move || !has_failed()>
+                    <p class="notice" role="alert" hidden=flag(move || !has_failed())>
                         {live(Box::new(reason))}
                     </p>
                 }

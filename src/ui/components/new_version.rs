@@ -1,5 +1,6 @@
 //! For a page whose server has become newer than it can read.
 
+use super::live::flag;
 use crate::{
     client::schedule::effect,
     client::store::{ConnectionStatus, Store},
@@ -33,7 +34,7 @@ pub fn NewVersion() -> impl IntoView {
         }
     });
     view! {
-        <div class="notice" role="alert" hidden=move || !is_outdated()>
+        <div class="notice" role="alert" hidden=flag(move || !is_outdated())>
             <p>{text::NEW_VERSION}</p>
             // To this address: a new document.
             <form method="get">

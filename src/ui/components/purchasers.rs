@@ -1,6 +1,6 @@
 //! The recent purchasers of a drop.
 
-use super::live::live;
+use super::live::{attribute, live};
 use crate::{
     client::store::Store,
     domain::{LATEST_PURCHASERS, Purchaser, SneakerDrop},
@@ -17,7 +17,7 @@ pub fn Purchasers(drop: RwSignal<SneakerDrop>) -> impl IntoView {
         drop.with(|drop| drop.latest_purchasers.iter().take(LATEST_PURCHASERS).cloned().collect::<Vec<_>>())
     });
     view! {
-        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS data-none=move || drop.with(|drop| none_sold(store.clock.now(), drop))>
+        <ul class="purchasers" aria-label=text::RECENT_PURCHASERS data-none=attribute(move || Some(drop.with(|drop| none_sold(store.clock.now(), drop)).into()))>
             {purchaser_rows(newest)}
         </ul>
     }

@@ -1,6 +1,11 @@
 //! The sign-in dialog: a popover, which leaves the page visible behind it and opens without any script.
 
-use super::{buttons::submit_button, icons::Close, loaded::Loaded};
+use super::{
+    buttons::submit_button,
+    icons::Close,
+    live::{attribute, live},
+    loaded::Loaded,
+};
 use crate::{client::store::Store, domain::USERNAME_MAX_LENGTH, text, ui::actions::Actions};
 use leptos::{attr::custom::custom_attribute, prelude::*};
 
@@ -57,11 +62,11 @@ fn SignInForm() -> impl IntoView {
                             autocapitalize="none"
                             {..custom_attribute("autocorrect", "off")}
                             spellcheck="false"
-                            aria-invalid=move || error.with(Option::is_some).then_some("true")
+                            aria-invalid=attribute(move || error.with(Option::is_some).then(|| "true".into()))
                             aria-describedby="username-error"
                         />
                         <p id="username-error" class="field-error" role="alert">
-                            {move || error.get()}
+                            {live(Box::new(move || error.get().unwrap_or_default()))}
                         </p>
                         {submit_button(
                             "primary",

@@ -1,6 +1,6 @@
 //! The choice of a size in the form that reserves a pair.
 
-use super::live::live;
+use super::live::{attribute, flag, live};
 use crate::{
     client::schedule::effect,
     domain::{Size, SneakerDrop},
@@ -26,25 +26,25 @@ pub fn SizeChoice(
 ) -> impl IntoView {
     let labels =
         Memo::new(move |_| drop.with(|drop| drop.sizes.iter().map(|size| size.label.clone()).collect::<Vec<_>>()));
-    let limit = Memo::new(move |_| drop.with(|drop| drop.limit_per_user));
-    // Announced, as it concerns the visitor.
-    let gone = Memo::new(move |_| match all_reserved.with(Option::is_some) {
+    let limit = move || drop.with(|drop| drop.limit_per_user).map(text::limit).unwrap_or_default();
+    // Announced, as it concerns the visitor. No memo, as Leptos misses a change of what is read through one and read again after it.
+    let gone = move || match all_reserved.with(Option::is_some) {
         true => None,
         false => actions.gone.get().map(|label| text::size_gone(&label)),
-    });
+    };
     let heading = move || match &labels.get()[..] {
-        _ if gone.with(Option::is_some) => String::new(),
+        _ if gone().is_some() => String::new(),
         [only] => all_reserved.get().unwrap_or_else(|| only.clone()),
         _ => all_reserved.get().unwrap_or_else(|| text::SIZE.into()),
     };
     view! {
         <fieldset class="sizes">
-            <legend data-gone=move || actions.gone.with(Option::is_some).then_some("")>
+            <legend data-gone=flag(move || actions.gone.with(Option::is_some))>
                 <span>
-                    <span aria-live="polite">{live(Box::new(move || gone.get().unwrap_or_default()))}</span>
+                    <span aria-live="polite">{live(Box::new(move || gone().unwrap_or_default()))}</span>
                     {live(Box::new(heading))}
                 </span>
-                <span class="limit">{live(Box::new(move || limit.get().map(text::limit).unwrap_or_default()))}</span>
+                <span class="limit">{live(Box::new(limit))}</span>
             </legend>
             {move || {
                 let labels = labels.get();
@@ -75,7 +75,7 @@ pub fn SizeChoice(
                         let more = (!far.is_empty())
                             .then(|| {
                                 view! {
-                                    <details open=move || is_used_up.get()>
+                                    <details open=flag(move || is_used_up.get())>
                                         <summary>{text::all_sizes(count)}</summary>
                                         <div class="options" data-wide=is_wide>{options(far)}</div>
                                     </details>
@@ -121,16 +121,16 @@ fn SizeOption(drop: RwSignal<SneakerDrop>, actions: DropActions, label: String) 
         }
     });
     view! {
-        <label class="size" data-none=move || is_sold_out().then_some("") data-gone=move || is_gone().then_some("")>
+        <label class="size" data-none=flag(is_sold_out) data-gone=flag(is_gone)>
             <input
                 node_ref=input
                 type="radio"
                 name="size"
                 required
                 value=label.clone()
-                disabled=is_sold_out
+                disabled=flag(is_sold_out)
                 checked=is_chosen_at_first
-                aria-label=move || text::size_and_stock(&spoken, available.get())
+                aria-label=attribute(move || Some(text::size_and_stock(&spoken, available.get())))
             />
             <span aria-hidden="true" dir="auto">{label}</span>
             <small aria-hidden="true">{live(Box::new(move || text::left(available.get(), may_come_back.get())))}</small>

@@ -1,6 +1,6 @@
 //! A drop's stock, as a bar and in text.
 
-use super::live::live;
+use super::live::{attribute, flag, live};
 use crate::{client::store::Store, domain::SneakerDrop, text, ui::card_state::CardState};
 use leptos::prelude::*;
 
@@ -36,18 +36,18 @@ pub fn StockMeter(drop: RwSignal<SneakerDrop>, state: Memo<CardState>) -> impl I
                 role="meter"
                 aria-label=text::STOCK
                 aria-valuemin="0"
-                aria-valuemax=move || total.get()
-                aria-valuenow=move || available.get()
-                aria-valuetext=left
+                aria-valuemax=attribute(move || Some(total.get().to_string()))
+                aria-valuenow=attribute(move || Some(available.get().to_string()))
+                aria-valuetext=attribute(move || Some(left()))
             >
-                <svg viewBox=move || format!("0 0 {} 8", total.get()) preserveAspectRatio="none" aria-hidden="true">
-                    <rect class="held" height="8" width=move || available_width() + held_width() />
-                    <rect class="left" height="8" width=available_width />
+                <svg viewBox=attribute(move || Some(format!("0 0 {} 8", total.get()))) preserveAspectRatio="none" aria-hidden="true">
+                    <rect class="held" height="8" width=attribute(move || Some((available_width() + held_width()).to_string())) />
+                    <rect class="left" height="8" width=attribute(move || Some(available_width().to_string())) />
                 </svg>
             </div>
             <p class="counts">
                 <span class="left">{live(Box::new(said))}</span>
-                <span class="held" data-none=move || (held.get() == 0).then_some("")>
+                <span class="held" data-none=flag(move || held.get() == 0)>
                     {live(Box::new(move || text::reserved_now(held.get())))}
                 </span>
             </p>

@@ -7,7 +7,7 @@ use crate::{
     text,
     ui::actions::Actions,
     ui::card_state::Section,
-    ui::components::{drop_card::DropCard, loaded::Loaded},
+    ui::components::{drop_card::DropCard, live::flag, loaded::Loaded},
     ui::engagement::is_touched_in_sight,
     ui::filter::Filter,
     ui::router::Page,
@@ -76,7 +76,7 @@ fn DropSections(filter: Filter) -> impl IntoView {
     let is_filtered = filter.is_set();
     let nothing_matches = is_filtered.then(|| {
         view! {
-            <p class="empty" hidden=move || !shown.with(Vec::is_empty)>
+            <p class="empty" hidden=flag(move || !shown.with(Vec::is_empty))>
                 {text::NOTHING_MATCHES} " " <a href=Page::Dashboard.to_string()>{text::SHOW_EVERYTHING}</a>
             </p>
         }
@@ -124,7 +124,7 @@ fn DropSection(
     };
     let is_empty = move || ids.with(Vec::is_empty);
     view! {
-        <section class="drops" aria-labelledby=heading_id hidden=move || empty.is_none() && is_empty()>
+        <section class="drops" aria-labelledby=heading_id hidden=flag(move || empty.is_none() && is_empty())>
             <h2 id=heading_id>{title}</h2>
             <div class="grid">
                 <For each=move || ids.get() key=|id| *id let(id)>

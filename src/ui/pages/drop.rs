@@ -8,7 +8,12 @@ use crate::{
     domain::{SneakerDrop, error::DropError},
     rpc, text,
     ui::card_state::none_sold,
-    ui::components::{drop_card::DropCard, live::live, loaded::Loaded, purchasers::purchaser_rows},
+    ui::components::{
+        drop_card::DropCard,
+        live::{flag, live},
+        loaded::Loaded,
+        purchasers::purchaser_rows,
+    },
 };
 use leptos::{either::Either, prelude::*, task::spawn_local};
 use web_sys::UrlSearchParams;
@@ -33,8 +38,7 @@ pub fn DropPage(
 fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
     let store = expect_context::<Store>();
     let id = drop.with_untracked(|drop| drop.id);
-    store.own_page.set_value(Some(id));
-    on_cleanup(move || store.own_page.update_value(|own| *own = own.filter(|own| *own != id)));
+    store.keep_while_open(id);
     let signal = RwSignal::from(drop.clone());
     let description = Memo::new(move |_| signal.with(|drop| drop.description.clone()));
     let newest = Memo::new(move |_| signal.with(|drop| drop.latest_purchasers.clone()));
@@ -69,7 +73,7 @@ fn ExistingDrop(drop: ArcRwSignal<SneakerDrop>) -> impl IntoView {
             <ol>
                 {purchaser_rows(newest)}
             </ol>
-            <p class="empty" hidden=move || !newest.with(Vec::is_empty)>
+            <p class="empty" hidden=flag(move || !newest.with(Vec::is_empty))>
                 {live(Box::new(move || signal.with(|drop| none_sold(store.clock.now(), drop)).into()))}
             </p>
         </section>
