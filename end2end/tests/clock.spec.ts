@@ -107,6 +107,8 @@ test("a page that gets no connection says so", async ({ page, shop, consoleError
   await page.route("/snapshot", (route) => route.abort());
   await page.goto("/");
   await expect(connection(page)).toHaveText("Reconnecting…", { timeout: 5_000 });
+  // It goes on asking.
+  await page.close();
   consoleErrors.length = 0; // the browser reports each answer that did not come
 });
 
