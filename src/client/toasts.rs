@@ -8,8 +8,14 @@ use leptos::prelude::*;
 pub struct Toasts {
     /// Each of them shows one at a time. A list of any length would be a kilobyte more for browsers to download.
     places: [RwSignal<Option<Toast>>; 4],
-    /// The next id, and whether none goes.
-    memory: StoredValue<(i64, bool)>,
+    memory: StoredValue<Memory>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Memory {
+    next_id: i64,
+    /// Whether none goes.
+    is_paused: bool,
 }
 
 #[derive(Clone)]
@@ -53,15 +59,15 @@ impl Toasts {
     /// Replaces one with the same text, so that a repeated message takes no further room, but in the next place: screen readers
     /// announce it again.
     fn show(self, kind: &'static str, text: String, shown_ms: u32) {
-        let (id, _) = self.memory.get_value();
-        self.memory.update_value(|(next_id, _)| *next_id += 1);
+        let id = self.memory.get_value().next_id;
+        self.memory.update_value(|memory| memory.next_id += 1);
         self.hide(|known| known.text == text);
         self.places[id as usize % 4].set(Some(Toast { id, kind, text }));
         self.dismiss_after(id, shown_ms);
     }
 
     fn dismiss_after(self, id: i64, shown_ms: u32) {
-        let on_timeout = move || match self.memory.get_value().1 {
+        let on_timeout = move || match self.memory.get_value().is_paused {
             true => self.dismiss_after(id, SHOWN_MS),
             false => self.dismiss(id),
         };
@@ -70,7 +76,7 @@ impl Toasts {
 
     /// While somebody points at the toasts or has the focus in them, none goes.
     pub fn pause(self, is_paused: bool) {
-        self.memory.update_value(|(_, paused)| *paused = is_paused);
+        self.memory.update_value(|memory| memory.is_paused = is_paused);
     }
 
     /// Takes back what has been done meanwhile.
